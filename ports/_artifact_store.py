@@ -1,0 +1,73 @@
+"""The port of artifacts: what every store of larger binary data offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from ._errors import StoreError
+from ._idempotent import idempotent
+
+__all__ = ["ArtifactStore"]
+
+
+class ArtifactStore(ABC):
+    """Keeps binary data under keys.
+
+    A key is any text that is not empty, whatever is in it: `../x`, control characters, thousands
+    of letters. Keys that differ, if only in case, never stand for the same artifact, and none
+    leads out of the store.
+
+    Every operation may be repeated safely, and raises
+
+    - `ValidationError` for a key that is empty or no text,
+    - `StorageError` if the store, or what is behind it, fails or has been closed.
+    """
+
+    replies_with: ClassVar[tuple[type[Exception], ...]] = (StoreError,)
+    """The errors that are answers, and not bugs of the store."""
+
+    @idempotent
+    @abstractmethod
+    def put(self, key: str, data: Any) -> None:
+        """Store data under a key, in place of what was there.
+
+        Readers see the old bytes or the new ones, whole. Once this has returned, the new ones
+        outlive the death of any process.
+
+        Args:
+            key: Where to store it.
+            data: Bytes or any other object with a buffer, or a list of them, which are stored one
+                after the other.
+
+        Raises:
+            ValidationError: `data` is none of these.
+
+        """
+
+    @idempotent
+    @abstractmethod
+    def get(self, key: str) -> bytes:
+        """Return the data that is stored under a key.
+
+        Raises:
+            NotFound: There is none.
+
+        """
+
+    @idempotent
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Delete what is stored under a key, if there is anything."""
+
+    @idempotent
+    @abstractmethod
+    def view(self, key: str) -> memoryview:
+        """Return the data that is stored under a key, read-only, uncopied where that is possible.
+
+        The view stays as it is when the artifact is put again or deleted.
+
+        Raises:
+            NotFound: There is none.
+
+        """

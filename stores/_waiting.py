@@ -1,0 +1,177 @@
+"""Waiting for events that are not there yet, for every session store alike.
+
+Theory of operation. A waiter is a query and a `concurrent.futures.Future` for its result. It is
+registered first, and only then is the store searched, while a store publishes events only once they
+are stored. So an event that comes in between is found by the search, or published to the waiter, or
+both, and never missed; whichever comes first settles the future. No lock of the store is held while
+this happens, and none is needed.
+
+A caller in the same process blocks on the future. A server, which must not block, asks for the
+future with `_watch_events`, answers when it is done, and gives it up with `_unwatch`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from itertools import islice
+from threading import Lock
+
+from ports import Event, SessionStore, StoreError
+from ports._arguments import EventQuery, wait_argument
+
+__all__ = ["EventWaiters", "WaitingSessionStore"]
+
+
+class EventWaiters:
+    """The waiters of one store, thread-safe.
+
+    Args:
+        find: Searches the store, and returns events that the caller may keep.
+
+    """
+
+    def __init__(self, find: Callable[[EventQuery], list[Event]]) -> None:
+        self._find = find
+        self._lock = Lock()
+        self._by_session: dict[str, dict[Future[list[Event]], EventQuery]] = {}
+        self._closed_by: StoreError | None = None
+
+    def watch(self, query: EventQuery) -> Future[list[Event]]:
+        """Return a future for the first events that match, be they stored already or later."""
+        future: Future[list[Event]] = Future()
+        with self._lock:
+            if self._closed_by is not None:
+                raise self._closed_by
+            self._by_session.setdefault(query.session_id, {})[future] = query
+        try:
+            found = self._find(query)
+        except BaseException:
+            self.unwatch(future)
+            raise
+        if found and self._take(future):
+            _settle(future, found)
+        return future
+
+    def unwatch(self, future: Future[list[Event]]) -> None:
+        """Give up a future of `watch`: it is cancelled, unless it is done."""
+        self._take(future)
+        future.cancel()
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Settle every future that one of these events matches; they have just been stored."""
+        if not self._by_session:  # nobody waits: the usual case costs no lock
+            return
+        for future, found in self._take_matching(events):
+            _settle(future, found)
+
+    def close(self, error: StoreError) -> None:
+        """Settle every future with an error, and raise it for whoever comes later."""
+        with self._lock:
+            self._closed_by = error
+            futures = [future for some in self._by_session.values() for future in some]
+            self._by_session.clear()
+        for future in futures:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+
+    def _take(self, future: Future[list[Event]]) -> bool:
+        """Remove a waiter; tell whether it was still there, and so is the caller's to settle."""
+        with self._lock:
+            for session_id, waiters in self._by_session.items():
+                if waiters.pop(future, None) is not None:
+                    if not waiters:
+                        del self._by_session[session_id]
+                    return True
+        return False
+
+    def _take_matching(
+        self, events: Sequence[Event]
+    ) -> list[tuple[Future[list[Event]], list[Event]]]:
+        taken = []
+        with self._lock:
+            for session_id in {event.session_id for event in events}:
+                waiters = self._by_session.get(session_id, {})
+                for future, query in list(waiters.items()):
+                    found = _copies(query, events)
+                    if found:
+                        del waiters[future]
+                        taken.append((future, found))
+                if not waiters:
+                    self._by_session.pop(session_id, None)
+        return taken
+
+
+def _copies(query: EventQuery, events: Sequence[Event]) -> list[Event]:
+    """Return copies of the events that match: each waiter may do with its own what it likes."""
+    return [event.copy() for event in islice(filter(query.matches, events), query.limit)]
+
+
+def _settle(future: Future[list[Event]], found: list[Event]) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_result(found)
+
+
+class WaitingSessionStore(SessionStore):
+    """A session store whose `get_events` can wait.
+
+    A subclass sets `_waiters = EventWaiters(self._find_events)`, calls `_waiters.publish(events)`
+    after it has stored events, and `_waiters.close(error)` when it is closed.
+    """
+
+    _waiters: EventWaiters
+
+    @abstractmethod
+    def _find_events(self, query: EventQuery) -> list[Event]:
+        """Return those stored events that match, up to the limit, as the caller's own copies."""
+
+    def get_events(
+        self,
+        session_id: str,
+        *,
+        run_id: str | None = None,
+        type: str | Collection[str] | None = None,
+        since: datetime | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+        wait_timeout: float | None = None,
+    ) -> list[Event]:
+        """Return the events of a session; see `SessionStore.get_events`."""
+        query = EventQuery.of(
+            session_id,
+            run_id=run_id,
+            type=type,
+            since=since,
+            after=after,
+            before=before,
+            limit=limit,
+        )
+        seconds = wait_argument(wait_timeout)
+        found = self._find_events(query)
+        if found or not seconds or query.never_matches:
+            return found
+        return self._wait_for_events(query, seconds)
+
+    def _wait_for_events(self, query: EventQuery, seconds: float) -> list[Event]:
+        future = self._watch_events(query)
+        try:
+            return future.result(seconds)
+        except TimeoutError:
+            return []
+        finally:
+            self._unwatch(future)
+
+    def _watch_events(self, query: EventQuery) -> Future[list[Event]]:
+        """Return a future for the first events that match; `_unwatch` it when it is not needed.
+
+        It is settled on the thread that stores the events. A query that `never_matches` is not to
+        be watched.
+        """
+        return self._waiters.watch(query)
+
+    def _unwatch(self, future: Future[list[Event]]) -> None:
+        """Give up a future of `_watch_events`, done or not."""
+        self._waiters.unwatch(future)
