@@ -19,10 +19,8 @@ from ._validation import (
     check_choice,
     check_count,
     check_id,
+    check_moment,
     check_number,
-    check_optional_count,
-    check_optional_id,
-    check_optional_moment,
     refuse,
 )
 
@@ -122,8 +120,8 @@ class SessionQuery:
             refuse("include_deleted", include_deleted, "True or False")
         return cls(
             status,
-            check_optional_id(agent_id, "agent_id"),
-            check_optional_count(limit, "limit"),
+            None if agent_id is None else check_id(agent_id, "agent_id"),
+            None if limit is None else check_count(limit, "limit"),
             check_count(offset, "offset"),
             include_deleted,
         )
@@ -150,7 +148,11 @@ class RunQuery:
         """Check the arguments of `list_runs`."""
         if status is not None:
             status = check_choice(status, "status", RUN_STATUSES, InvalidStatus)
-        return cls(session_id_argument(session_id), status, check_optional_count(limit, "limit"))
+        return cls(
+            session_id_argument(session_id),
+            status,
+            None if limit is None else check_count(limit, "limit"),
+        )
 
     def matches(self, run: Run) -> bool:
         """Tell whether the run is asked for; `limit` is left to the caller."""
@@ -186,12 +188,12 @@ class EventQuery:
         """Check the arguments of `get_events`."""
         return cls(
             session_id_argument(session_id),
-            check_optional_id(run_id, "run_id"),
+            None if run_id is None else check_id(run_id, "run_id"),
             None if type is None else _event_types(type),
-            check_optional_moment(since, "since"),
-            check_optional_count(after, "after"),
-            check_optional_count(before, "before"),
-            check_optional_count(limit, "limit"),
+            None if since is None else check_moment(since, "since"),
+            None if after is None else check_count(after, "after"),
+            None if before is None else check_count(before, "before"),
+            None if limit is None else check_count(limit, "limit"),
         )
 
     @property

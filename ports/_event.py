@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from secrets import token_hex
 from typing import Any, Self
-from uuid import uuid4
 
 from ._errors import InvalidEventType
 from ._validation import (
@@ -15,9 +15,7 @@ from ._validation import (
     check_id,
     check_map,
     check_moment,
-    check_optional_count,
-    check_optional_id,
-    check_optional_text,
+    check_text,
     known_fields,
     now,
     refuse,
@@ -75,7 +73,7 @@ _FIELDS = (
 
 
 def _new_id() -> str:
-    return "evt_" + uuid4().hex
+    return "evt_" + token_hex(16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +117,7 @@ class Event:
     correlation_id: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "__dict__", _checked(*self.__to_wire__()))
+        _set_fields(self, _checked(*self.__to_wire__()))
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -207,8 +205,13 @@ class Event:
         if not isinstance(values, (list, tuple)) or len(values) != len(_FIELDS):
             refuse("the values of an Event", values, f"a list of {len(_FIELDS)}")
         event = object.__new__(cls)
-        object.__setattr__(event, "__dict__", _checked(*values))
+        _set_fields(event, _checked(*values))
         return event
+
+
+# The fields are the whole `__dict__` of an object, and so are set at once. This is the quickest way
+# past the `__setattr__` that makes the class immutable.
+_set_fields = Event.__dict__["__dict__"].__set__
 
 
 def _checked(  # noqa: PLR0917 (one a field, in their order)
@@ -230,11 +233,15 @@ def _checked(  # noqa: PLR0917 (one a field, in their order)
         "type": check_choice(type, "Event.type", EVENT_TYPES, InvalidEventType),
         "timestamp": check_moment(timestamp, "Event.timestamp"),
         "session_id": check_id(session_id, "Event.session_id"),
-        "run_id": check_optional_id(run_id, "Event.run_id"),
-        "sequence_number": check_optional_count(sequence_number, "Event.sequence_number", 1),
+        "run_id": None if run_id is None else check_id(run_id, "Event.run_id"),
+        "sequence_number": None
+        if sequence_number is None
+        else check_count(sequence_number, "Event.sequence_number", 1),
         "data": check_map(data, "Event.data"),
         "metadata": check_map(metadata, "Event.metadata"),
         "schema_version": check_count(schema_version, "Event.schema_version", 1),
-        "provider": check_optional_text(provider, "Event.provider"),
-        "correlation_id": check_optional_text(correlation_id, "Event.correlation_id"),
+        "provider": None if provider is None else check_text(provider, "Event.provider"),
+        "correlation_id": None
+        if correlation_id is None
+        else check_text(correlation_id, "Event.correlation_id"),
     }

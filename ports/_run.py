@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from secrets import token_hex
 from typing import Any, Self
-from uuid import uuid4
 
 from ._errors import InvalidStatus
 from ._validation import (
@@ -16,9 +16,8 @@ from ._validation import (
     check_json,
     check_map,
     check_moment,
-    check_optional_moment,
-    check_optional_number,
-    check_optional_text,
+    check_number,
+    check_text,
     known_fields,
     now,
     refuse,
@@ -51,7 +50,7 @@ _MOMENTS = ("started_at", "ended_at")
 
 
 def _new_id() -> str:
-    return "run_" + uuid4().hex
+    return "run_" + token_hex(16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,7 @@ class Run:
     cost_usd: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "__dict__", _checked(*self.__to_wire__()))
+        _set_fields(self, _checked(*self.__to_wire__()))
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -232,8 +231,13 @@ class Run:
         if not isinstance(values, (list, tuple)) or len(values) != len(_FIELDS):
             refuse("the values of a Run", values, f"a list of {len(_FIELDS)}")
         run = object.__new__(cls)
-        object.__setattr__(run, "__dict__", _checked(*values))
+        _set_fields(run, _checked(*values))
         return run
+
+
+# The fields are the whole `__dict__` of an object, and so are set at once. This is the quickest way
+# past the `__setattr__` that makes the class immutable.
+_set_fields = Run.__dict__["__dict__"].__set__
 
 
 def _checked(  # noqa: PLR0917 (one a field, in their order)
@@ -266,10 +270,10 @@ def _checked(  # noqa: PLR0917 (one a field, in their order)
         "turn_count": check_count(turn_count, "Run.turn_count"),
         "token_usage": check_map(token_usage, "Run.token_usage"),
         "started_at": check_moment(started_at, "Run.started_at"),
-        "ended_at": check_optional_moment(ended_at, "Run.ended_at"),
-        "provider": check_optional_text(provider, "Run.provider"),
+        "ended_at": None if ended_at is None else check_moment(ended_at, "Run.ended_at"),
+        "provider": None if provider is None else check_text(provider, "Run.provider"),
         "provider_metadata": check_map(provider_metadata, "Run.provider_metadata"),
-        "cost_usd": check_optional_number(cost_usd, "Run.cost_usd"),
+        "cost_usd": None if cost_usd is None else check_number(cost_usd, "Run.cost_usd"),
     }
 
 

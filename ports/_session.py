@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any, Self
-from uuid import uuid4
 
 from ._errors import InvalidStatus
 from ._validation import (
@@ -14,8 +14,6 @@ from ._validation import (
     check_id,
     check_map,
     check_moment,
-    check_optional_id,
-    check_optional_moment,
     check_texts,
     known_fields,
     now,
@@ -46,7 +44,7 @@ _WHEN_CREATED = datetime.min.replace(tzinfo=UTC)
 
 
 def _new_id() -> str:
-    return "ses_" + uuid4().hex
+    return "ses_" + token_hex(16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +88,7 @@ class Session:
     def __post_init__(self) -> None:
         if self.updated_at is _WHEN_CREATED:
             object.__setattr__(self, "updated_at", self.created_at)
-        object.__setattr__(self, "__dict__", _checked(*self.__to_wire__()))
+        _set_fields(self, _checked(*self.__to_wire__()))
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -172,8 +170,13 @@ class Session:
         if not isinstance(values, (list, tuple)) or len(values) != len(_FIELDS):
             refuse("the values of a Session", values, f"a list of {len(_FIELDS)}")
         session = object.__new__(cls)
-        object.__setattr__(session, "__dict__", _checked(*values))
+        _set_fields(session, _checked(*values))
         return session
+
+
+# The fields are the whole `__dict__` of an object, and so are set at once. This is the quickest way
+# past the `__setattr__` that makes the class immutable.
+_set_fields = Session.__dict__["__dict__"].__set__
 
 
 def _checked(  # noqa: PLR0917 (one a field, in their order)
@@ -193,11 +196,15 @@ def _checked(  # noqa: PLR0917 (one a field, in their order)
         "id": check_id(id, "Session.id"),
         "agent_id": check_id(agent_id, "Session.agent_id"),
         "status": check_choice(status, "Session.status", SESSION_STATUSES, InvalidStatus),
-        "parent_session_id": check_optional_id(parent_session_id, "Session.parent_session_id"),
+        "parent_session_id": None
+        if parent_session_id is None
+        else check_id(parent_session_id, "Session.parent_session_id"),
         "metadata": check_map(metadata, "Session.metadata"),
         "context": check_map(context, "Session.context"),
         "tags": check_texts(tags, "Session.tags"),
         "created_at": check_moment(created_at, "Session.created_at"),
         "updated_at": check_moment(updated_at, "Session.updated_at"),
-        "deleted_at": check_optional_moment(deleted_at, "Session.deleted_at"),
+        "deleted_at": None
+        if deleted_at is None
+        else check_moment(deleted_at, "Session.deleted_at"),
     }

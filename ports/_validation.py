@@ -25,11 +25,7 @@ __all__ = [
     "check_map",
     "check_moment",
     "check_number",
-    "check_optional_count",
-    "check_optional_id",
-    "check_optional_moment",
-    "check_optional_number",
-    "check_optional_text",
+    "check_text",
     "check_texts",
     "known_fields",
     "now",
@@ -96,11 +92,6 @@ def check_text(value: object, field: str) -> str:
     refuse(field, value, _TEXT)
 
 
-def check_optional_text(value: object, field: str) -> str | None:
-    """Return `value`, a text of any length or None."""
-    return None if value is None else check_text(value, field)
-
-
 def check_id(value: object, field: str) -> str:
     """Return `value`, a text that is not empty."""
     if type(value) is str and value and value.isascii() and "\0" not in value:
@@ -108,11 +99,6 @@ def check_id(value: object, field: str) -> str:
     if isinstance(value, str) and value and _is_clean(value):
         return str.__str__(value)
     refuse(field, value, f"{_TEXT}, not empty")
-
-
-def check_optional_id(value: object, field: str) -> str | None:
-    """Return `value`, a text that is not empty, or None."""
-    return None if value is None else check_id(value, field)
 
 
 def check_choice(
@@ -128,6 +114,8 @@ def check_choice(
 
 def check_texts(value: object, field: str) -> list[str]:
     """Return the texts of a list or tuple as a new list."""
+    if type(value) is list and not value:
+        return []
     if not isinstance(value, (list, tuple)):
         refuse(field, value, "a list of texts")
     return [check_text(text, field) for text in value]
@@ -145,11 +133,6 @@ def check_count(value: object, field: str, least: int = 0) -> int:
     refuse(field, value, f"an integer, {least} or more")
 
 
-def check_optional_count(value: object, field: str, least: int = 0) -> int | None:
-    """Return `value`, an integer that is at least `least`, or None."""
-    return None if value is None else check_count(value, field, least)
-
-
 def check_number(value: object, field: str) -> float:
     """Return `value`, an integer or a finite float, as it is."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -157,11 +140,6 @@ def check_number(value: object, field: str) -> float:
     if isinstance(value, float) and isfinite(value):
         return float.__float__(value)
     refuse(field, value, "a finite number")
-
-
-def check_optional_number(value: object, field: str) -> float | None:
-    """Return `value`, an integer, a finite float or None, as it is."""
-    return None if value is None else check_number(value, field)
 
 
 # -- time ------------------------------------------------------------------------------------
@@ -181,11 +159,6 @@ def check_moment(value: object, field: str) -> datetime:
     return datetime(
         utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond, UTC
     )
-
-
-def check_optional_moment(value: object, field: str) -> datetime | None:
-    """Return `value`, a datetime with a time zone, in UTC; or None."""
-    return None if value is None else check_moment(value, field)
 
 
 # -- JSON ------------------------------------------------------------------------------------
@@ -256,7 +229,10 @@ def _copy_list(value: list[Any] | tuple[Any, ...], room: int) -> list[Any]:
     copied: list[Any] = []
     try:
         for item in value:
-            copied.append(_copy(item, room - 1))  # noqa: PERF401 (its length is the index below)
+            if type(item) is str and item.isascii() and "\0" not in item:
+                copied.append(item)
+            else:
+                copied.append(_copy(item, room - 1))
     except _Unfit as unfit:
         unfit.path = f"[{len(copied)}]{unfit.path}"
         raise
