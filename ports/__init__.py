@@ -4,7 +4,7 @@ This package does no input or output, and imports the standard library only. Who
 needs nothing else; whoever writes one derives from `SessionStore` or `ArtifactStore`.
 """
 
-from ._artifact_store import ArtifactStore
+from ._artifact_store import ArtifactStore, BytesLike
 from ._errors import (
     InvalidCursor,
     InvalidEventType,
@@ -29,6 +29,7 @@ __all__ = [
     "RUN_STATUSES",
     "SESSION_STATUSES",
     "ArtifactStore",
+    "BytesLike",
     "Event",
     "InvalidCursor",
     "InvalidEventType",

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from ._errors import StoreError
 from ._idempotent import idempotent
 
-__all__ = ["ArtifactStore"]
+if TYPE_CHECKING:
+    # Type checkers know this module without its being installed. From Python 3.12 on, the standard
+    # library has the type.
+    from typing_extensions import Buffer
+
+    BytesLike: TypeAlias = Buffer
+else:
+    BytesLike = bytes | bytearray | memoryview
+
+__all__ = ["ArtifactStore", "BytesLike"]
 
 
 class ArtifactStore(ABC):
@@ -29,7 +39,7 @@ class ArtifactStore(ABC):
 
     @idempotent
     @abstractmethod
-    def put(self, key: str, data: Any) -> None:
+    def put(self, key: str, data: BytesLike | Sequence[BytesLike]) -> None:
         """Store data under a key, in place of what was there.
 
         Readers see the old bytes or the new ones, whole. Once this has returned, the new ones
