@@ -37,6 +37,7 @@ class EventWaiters:
         self._find = find
         self._lock = Lock()
         self._by_session: dict[str, dict[Future[list[Event]], EventQuery]] = {}
+        self._session_of: dict[Future[list[Event]], str] = {}
         self._closed_by: StoreError | None = None
 
     def watch(self, query: EventQuery) -> Future[list[Event]]:
@@ -45,6 +46,7 @@ class EventWaiters:
         with self._lock:
             if self._closed_by is not None:
                 raise self._closed_by
+            self._session_of[future] = query.session_id
             self._by_session.setdefault(query.session_id, {})[future] = query
         try:
             found = self._find(query)
@@ -71,7 +73,8 @@ class EventWaiters:
         """Settle every future with an error, and raise it for whoever comes later."""
         with self._lock:
             self._closed_by = error
-            futures = [future for some in self._by_session.values() for future in some]
+            futures = list(self._session_of)
+            self._session_of.clear()
             self._by_session.clear()
         for future in futures:
             if future.set_running_or_notify_cancel():
@@ -80,12 +83,14 @@ class EventWaiters:
     def _take(self, future: Future[list[Event]]) -> bool:
         """Remove a waiter; tell whether it was still there, and so is the caller's to settle."""
         with self._lock:
-            for session_id, waiters in self._by_session.items():
-                if waiters.pop(future, None) is not None:
-                    if not waiters:
-                        del self._by_session[session_id]
-                    return True
-        return False
+            session_id = self._session_of.pop(future, None)
+            if session_id is None:
+                return False
+            waiters = self._by_session[session_id]
+            del waiters[future]
+            if not waiters:
+                del self._by_session[session_id]
+            return True
 
     def _take_matching(
         self, events: Sequence[Event]
@@ -97,7 +102,7 @@ class EventWaiters:
                 for future, query in list(waiters.items()):
                     found = _copies(query, events)
                     if found:
-                        del waiters[future]
+                        del waiters[future], self._session_of[future]
                         taken.append((future, found))
                 if not waiters:
                     self._by_session.pop(session_id, None)

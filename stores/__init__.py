@@ -1,0 +1,5 @@
+"""The stores behind the ports: in memory, in a database, in files, in S3, and composed of two."""
+
+from stores._memory import InMemorySessionStore
+
+__all__ = ["InMemorySessionStore"]
