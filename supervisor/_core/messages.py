@@ -31,6 +31,8 @@ __all__ = [
     "Refuse",
     "Reply",
     "Report",
+    "ReportKind",
+    "Request",
     "RestartChild",
     "Schedule",
     "Shutdown",
@@ -38,6 +40,7 @@ __all__ = [
     "StartChild",
     "StartFailure",
     "Started",
+    "Status",
     "Terminate",
     "TerminateChild",
     "Timer",
@@ -45,6 +48,7 @@ __all__ = [
 ]
 
 Status = Literal["running", "restarting", "stopped"]
+ReportKind = Literal["start_failed", "child_ended", "restarting", "killed", "gave_up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +147,8 @@ class DeleteChild:
     id: str
 
 
-Event = (
-    Boot
-    | ChildReady
-    | ChildExited
-    | TimerFired
-    | Condemn
-    | Shutdown
-    | StartChild
-    | TerminateChild
-    | RestartChild
-    | DeleteChild
-)
+Request = StartChild | TerminateChild | RestartChild | DeleteChild
+Event = Boot | ChildReady | ChildExited | TimerFired | Condemn | Shutdown | Request
 
 # --- actions -----------------------------------------------------------------------------------
 
@@ -244,7 +238,7 @@ class Report:
 
     """
 
-    kind: Literal["start_failed", "child_ended", "restarting", "killed", "gave_up"]
+    kind: ReportKind
     id: str
     token: int | None = None
     exit: Exit | None = None
