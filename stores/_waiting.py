@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
+from copy import copy
 from datetime import datetime
 from itertools import islice
 from threading import Lock
@@ -45,7 +46,7 @@ class EventWaiters:
         future: Future[list[Event]] = Future()
         with self._lock:
             if self._closed_by is not None:
-                raise self._closed_by
+                raise copy(self._closed_by)  # each caller's own, for each has a traceback
             self._session_of[future] = query.session_id
             self._by_session.setdefault(query.session_id, {})[future] = query
         try:
@@ -78,7 +79,7 @@ class EventWaiters:
             self._by_session.clear()
         for future in futures:
             if future.set_running_or_notify_cancel():
-                future.set_exception(error)
+                future.set_exception(copy(error))
 
     def _take(self, future: Future[list[Event]]) -> bool:
         """Remove a waiter; tell whether it was still there, and so is the caller's to settle."""
