@@ -152,6 +152,11 @@ class Entry:
         return isinstance(self.state, Stopping) and self.state.why == "hand" and not self.is_planned
 
     @property
+    def is_left_behind(self) -> bool:
+        """Whether a group restart that came to nothing has left it to be started by the next."""
+        return self.is_planned or (isinstance(self.state, Down) and self.state.since is None)
+
+    @property
     def status(self) -> Status:
         """As users see it: on its way up, for the first time too, is ``restarting``."""
         match self.state:

@@ -1,4 +1,4 @@
-"""Every transition of a supervisor lives in here, and nothing else decides: events in, actions out.
+"""Every transition of a supervisor is decided in here: events in, actions out, and no I/O.
 
 Theory of operation
 -------------------
@@ -13,24 +13,27 @@ Down and is queued. Under ``one_for_one`` the queue is served at once, so restar
 children are independent of each other. While the supervisor boots or restarts a group it is not:
 that is finished first, and a child that is Down when its own group is restarted needs no further
 restart. A failed restart attempt is queued too, so that it cannot starve what came before it.
+While a group waits for a backoff the queue is served, and a further group restart takes the waiting
+group along.
 
-Requests never wait for any of this; only what they ask for may take its time. A start by hand runs
-beside the boot and beside group restarts, and where a group restart overtakes it, it is answered
-when the child is up, at whichever attempt.
+Requests (``requests``) never wait for any of this; only what they ask for may take its time. A
+start by hand runs beside the boot and beside group restarts, and where a group restart overtakes
+it, it is answered when the child is up, at whichever attempt.
+
+The other modules hold data (``children``), rules (``restart``, ``intensity``, ``backoff``) and how
+what was decided is done (``runs``, ``group``).
 """
 
 from __future__ import annotations
 
-import copy
 import random as random_module
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal, assert_never
+from typing import Literal, assert_never
 
 from supervisor._core.children import (
     IDLE,
-    Children,
     Delayed,
     Down,
     Entry,
@@ -39,26 +42,18 @@ from supervisor._core.children import (
     Running,
     Starting,
     Stopping,
-    row_of,
 )
-from supervisor._core.group import Group
-from supervisor._core.intensity import Intensity
+from supervisor._core.group import Group, stop_last
 from supervisor._core.messages import (
     Action,
     Boot,
-    Cancel,
     ChildExited,
     ChildReady,
-    Close,
     Condemn,
     DeleteChild,
     Ended,
     Event,
-    Refuse,
-    Reply,
-    Request,
     RestartChild,
-    Schedule,
     Shutdown,
     StartChild,
     Started,
@@ -67,26 +62,16 @@ from supervisor._core.messages import (
     Timer,
     TimerFired,
 )
+from supervisor._core.requests import Phase, Requests
 from supervisor._core.restart import is_restarted
-from supervisor._core.runs import Runs
-from supervisor._errors import (
-    ChildExists,
-    ChildRestarting,
-    ChildRunning,
-    NoProcess,
-    Overloaded,
-    StartError,
-    SupervisorError,
-)
+from supervisor._errors import StartError
 from supervisor._exit import Exit
-from supervisor._supervisor import ChildSpec, Supervisor, check_child
+from supervisor._supervisor import Supervisor
 
 __all__ = ["Machine", "Phase", "Row"]
 
-Phase = Literal["new", "booting", "running", "stopping", "ended"]
 
-
-class Machine:
+class Machine(Requests):
     """The decisions of one supervisor.
 
     Args:
@@ -98,54 +83,12 @@ class Machine:
     def __init__(
         self, spec: Supervisor, *, random: Callable[[], float] = random_module.random
     ) -> None:
-        self.spec = spec
-        self.phase: Phase = "new"
-        self._random = random
+        super().__init__(spec, random=random)
         self._now = 0.0
-        self._runs = Runs()
-        self._children = Children()
-        self._intensity = Intensity(spec.max_restarts, spec.max_seconds)
         self._group: Group | None = None
         self._ends: deque[tuple[Entry, Down]] = deque()
         self._to_stop: list[Entry] = []
         self._ended = Ended(Exit("shutdown"))
-        self._made_ids = 0
-        for child in spec.children:
-            self._children.add(Entry(child, is_planned=True))
-
-    # --- what the driver asks ------------------------------------------------------------------
-
-    def rows(self) -> list[Row]:
-        """The children, in start order."""
-        return [row_of(entry) for entry in self._children]
-
-    def row(self, id: str) -> Row:
-        """One child.
-
-        Raises:
-            ChildNotFound: there is none of that id.
-
-        """
-        return row_of(self._children.get(id))
-
-    def check_new(self, spec: ChildSpec) -> ChildSpec:
-        """The spec as StartChild will admit it, with an id made for it where it needs none.
-
-        Raises:
-            SpecError: it cannot be a child of this supervisor.
-            ChildExists: its id is in use; ``ref`` is for the caller to fill in.
-            Overloaded: there are ``max_children`` already.
-
-        """
-        check_child(f"{type(self.spec).__name__}({self.spec.id})", spec, self.spec.auto_shutdown)
-        if self.spec.is_dynamic and not spec.has_own_id:
-            spec = _with_id(spec, f"{_base_id(spec)}-{self._next_number(_base_id(spec))}")
-        if spec.id in self._children:
-            raise ChildExists(spec.id)
-        limit = self.spec.max_children
-        if limit is not None and len(self._children) >= limit:
-            raise Overloaded(f"supervisor {self.spec.id!r} has {limit} children, and takes no more")
-        return spec
 
     def handle(self, event: Event, now: float) -> list[Action]:
         """What is to be done because of this event, in this order."""
@@ -168,9 +111,7 @@ class Machine:
             case TimerFired(timer):
                 self._fired(timer)
             case Condemn(token, reason):
-                entry = self._runs.of(token)
-                if entry is not None and not isinstance(entry.state, Stopping):
-                    self._runs.stop(entry, reason)
+                self._condemn(token, reason)
             case Shutdown():
                 self._begin_shutdown(Ended(Exit("shutdown")))
             case StartChild() | TerminateChild() | RestartChild() | DeleteChild():
@@ -185,7 +126,7 @@ class Machine:
         entries = [entry for entry in self._children if entry.is_planned]
         for entry in entries:
             self._runs.open(entry)
-        self._group = Group.boot(entries)
+        self._group = Group.start("boot", entries)
 
     def _ready(self, token: int) -> None:
         entry = self._runs.of(token)
@@ -193,10 +134,14 @@ class Machine:
         if entry is not None and isinstance(entry.state, Starting):
             self._runs.ready(entry, entry.state, self._now)
 
+    def _condemn(self, token: int, reason: Literal["watchdog", "max_rss"]) -> None:
+        entry = self._runs.of(token)
+        if entry is not None and not isinstance(entry.state, Stopping):
+            self._runs.stop(entry, reason)
+
     def _fired(self, timer: Timer) -> None:
         if self._group is not None and timer == self._group.timer:
-            self._group.timer = None
-            self._group.stage = "starting"
+            self._group.waited()
             return
         entry = self._runs.expire(timer)
         if entry is None:
@@ -211,16 +156,14 @@ class Machine:
             case _:
                 pass
 
-    # --- ends ----------------------------------------------------------------------------------
+    # --- ends of processes ---------------------------------------------------------------------
 
     def _exited(self, token: int, exit: Exit, path: tuple[str, ...]) -> None:
         entry = self._runs.of(token)
-        if entry is None:
+        if entry is None or not isinstance(entry.state, Starting | Running | Stopping):
             return
         state = entry.state
-        if not isinstance(state, Starting | Running | Stopping):
-            return
-        how = _blamed(entry.spec, state, exit)
+        how = _blamed(entry, state, exit)
         before = state.before if isinstance(state, Stopping) else state
         was_asked = isinstance(state, Stopping) and state.was_asked
         failed = isinstance(before, Starting) and not was_asked
@@ -237,6 +180,15 @@ class Machine:
         else:
             self._start_failed(entry, before, how, path)
 
+    def _stopped_for_group(self, entry: Entry) -> None:
+        """It made way for a group restart: temporary children do not come back."""
+        if entry.spec.restart == "temporary":
+            entry.is_planned = False
+            error = StartError((entry.id,), "it was stopped for a sibling's restart")
+            self._not_started(entry, error)
+        else:
+            self._answer_stoppers(entry)
+
     def _went_down(self, entry: Entry, down: Down) -> None:
         entry.state = down
         self._ends.append((entry, down))
@@ -246,7 +198,7 @@ class Machine:
     ) -> None:
         if entry.is_new or state.by == "hand":
             error = StartError((entry.id, *path), exit.error or str(exit), exit.traceback)
-            self._never_started(entry, error)
+            self._not_started(entry, error)
         elif state.by == "boot":
             self._boot_failed(StartFailure((entry.id, *path), exit))
         else:
@@ -254,58 +206,18 @@ class Machine:
             self._group = None
             self._went_down(entry, Down(exit, None))
 
-    def _never_started(self, entry: Entry, error: StartError) -> None:
-        """A start by hand has failed: of a child that never was up, nothing remains."""
-        entry.waits.reset()
-        if entry.is_new or self._is_forgotten(entry):
-            self._forget(entry)
-        else:
-            self._runs.close(entry)
-        self._runs.refuse(entry.starters, error)
-        self._answer_stoppers(entry)
-
     def _boot_failed(self, failure: StartFailure) -> None:
         why = failure.exit
         error = f"child {'/'.join(failure.path)!r} did not start: {why.error or why}"
         self._begin_shutdown(Ended(Exit("error", error=error, traceback=why.traceback), failure))
 
-    def _terminated(self, entry: Entry) -> None:
-        """Its process was stopped by hand, and that is all it was stopped for."""
-        if isinstance(entry.state, Delayed | Down):
-            self._runs.cancel(entry)
-            entry.state = IDLE
-        entry.is_planned = False
-        error = StartError((entry.id,), "it was terminated while it was starting")
-        self._never_started(entry, error)
-
-    def _stopped_for_group(self, entry: Entry) -> None:
-        """Its process made way for a group restart: temporary children do not come back."""
-        if entry.spec.restart == "temporary":
-            entry.is_planned = False
-            error = StartError((entry.id,), "it was stopped for a sibling's restart")
-            self._never_started(entry, error)
-        else:
-            self._answer_stoppers(entry)
-
-    def _answer_stoppers(self, entry: Entry) -> None:
-        self._runs.reply(entry.stoppers, None)
-        deferred, entry.deferred = entry.deferred, []
-        for request in deferred:
-            self._answer(request)
-
-    def _is_forgotten(self, entry: Entry) -> bool:
-        return entry.spec.restart == "temporary" or self.spec.is_dynamic
-
-    def _forget(self, entry: Entry) -> None:
-        self._children.remove(entry)
-        self._runs.say(Close(entry.id, forgotten=True))
-
     # --- what goes on by itself ----------------------------------------------------------------
 
     def _step(self) -> bool:
-        """Do the next thing that can be done; whether there was one."""
+        """Do the next thing that can be done; whether there may be more."""
         if self.phase == "stopping":
-            return self._step_shutdown()
+            self._step_shutdown()
+            return False
         if self._group is not None and not self._group.is_waiting:
             return self._step_group(self._group)
         if self._ends and self.phase == "running":
@@ -313,8 +225,18 @@ class Machine:
             return True
         return False
 
+    def _step_group(self, group: Group) -> bool:
+        if not group.step(self._runs, self._now):
+            return group.is_waiting
+        self._group = None
+        if group.by == "boot":
+            self.phase = "running"
+            self._runs.say(Started())
+        return True
+
     def _judge(self, entry: Entry, down: Down) -> None:
         if entry.state is not down:
+            # A caller or a group restart was faster.
             self._adopt()
         elif down.since is None or is_restarted(entry.spec.restart, down.exit):
             self._restart(entry, down)
@@ -358,6 +280,12 @@ class Machine:
         else:
             self._restart_group(entry, down)
 
+    def _give_up(self, entry: Entry, last: Exit) -> None:
+        error = f"gave up: child {entry.id!r} needed more than {self._intensity}; last exit: {last}"
+        end = Exit("error", error=error, traceback=last.traceback)
+        self._runs.report("gave_up", entry, end)
+        self._begin_shutdown(Ended(end))
+
     def _restart_one(self, entry: Entry, down: Down) -> None:
         wait = self._wait(entry, down.since)
         self._runs.report("restarting", entry, down.exit, wait)
@@ -366,45 +294,31 @@ class Machine:
         else:
             self._runs.delay(entry, wait)
 
-    def _give_up(self, entry: Entry, last: Exit) -> None:
-        error = f"gave up: child {entry.id!r} needed more than {self._intensity}; last exit: {last}"
-        end = Exit("error", error=error, traceback=last.traceback)
-        self._runs.report("gave_up", entry, end)
-        self._begin_shutdown(Ended(end))
-
     def _wait(self, entry: Entry, since: float | None) -> float:
         if entry.spec.backoff is None:
             return 0.0
         up = None if since is None else self._now - since
         return entry.waits.next(entry.spec.backoff, up, self._random)
 
-    # --- groups --------------------------------------------------------------------------------
-
     # A group waits for the longest of the waits of all its children with a backoff that this
     # restart takes down, the one that ended among them: a child with a backoff is never restarted
     # faster than its backoff says. Whether the restart counts is for the one that ended to say.
 
     def _restart_group(self, culprit: Entry, down: Down) -> None:
-        scope = set(self._scope(culprit))
-        entries = [entry for entry in self._children if entry in scope or entry.is_planned]
+        scope = self._scope(culprit)
         delay = self._call_off_group()
-        for entry in entries:
+        for entry in scope:
             delay = max(delay, self._enlist(entry))
-        entries = [entry for entry in entries if entry.is_planned]
-        self._group = Group.restart(entries, culprit, delay)
+        members = [entry for entry in scope if entry.is_planned]
+        self._group = Group.restart(members, culprit, delay)
         self._runs.report("restarting", culprit, down.exit, delay)
 
     def _scope(self, culprit: Entry) -> list[Entry]:
-        every = self.spec.strategy == "one_for_all"
-        return list(self._children) if every else self._children.since(culprit)
-
-    def _call_off_group(self) -> float:
-        """Drop the group that waits, if one does; the seconds that it had still to wait."""
-        group, self._group = self._group, None
-        if group is None or group.timer is None:
-            return 0.0
-        self._runs.say(Cancel(group.timer))
-        return max(0.0, group.until - self._now)
+        """Who is restarted with it, and with them what an unfinished group has left behind."""
+        if self.spec.strategy == "one_for_all":
+            return list(self._children)
+        group = set(self._children.since(culprit))
+        return [entry for entry in self._children if entry in group or entry.is_left_behind]
 
     def _enlist(self, entry: Entry) -> float:
         """Make a child part of the group that is to be restarted; the seconds that it waits."""
@@ -414,7 +328,7 @@ class Machine:
                 entry.state = IDLE
                 if entry.spec.restart == "temporary":
                     self._forget(entry)
-                    return 0.0
+                    return wait
                 wait = self._wait(entry, since)
             case Running(since=since):
                 wait = self._wait(entry, since)
@@ -426,55 +340,15 @@ class Machine:
         return wait
 
     def _adopt(self) -> None:
-        """Start what a group restart has left behind, where the child that failed is gone."""
+        """Start what a group restart has left behind, now that the child that failed is gone."""
         entries = [entry for entry in self._children if entry.is_planned]
         if self._group is None and entries:
-            self._group = Group("restart", deque(entries))
+            self._group = Group.start("restart", entries)
 
-    def _step_group(self, group: Group) -> bool:
-        if group.stage == "stopping":
-            return self._step_group_stop(group)
-        while group.to_start:
-            entry = group.to_start[0]
-            if entry.is_planned and not entry.is_live:
-                self._spawn_planned(entry, group)
-            if entry.is_live and not isinstance(entry.state, Running):
-                return False
-            group.to_start.popleft()
-        return self._end_group(group)
-
-    def _step_group_stop(self, group: Group) -> bool:
-        if not self._stop_last(group.to_stop, "group"):
-            return False
-        if group.delay > 0:
-            group.stage = "waiting"
-            group.until = self._now + group.delay
-            group.timer = Timer("restart", self._runs.number())
-            self._runs.say(Schedule(group.timer, group.delay))
-        else:
-            group.stage = "starting"
-        return True
-
-    def _spawn_planned(self, entry: Entry, group: Group) -> None:
-        if group.by == "restart" and entry is not group.culprit:
-            entry.restarts += 1
-            self._runs.report("restarting", entry)
-        self._runs.spawn(entry, group.by)
-
-    def _end_group(self, group: Group) -> bool:
-        self._group = None
-        if group.by == "boot":
-            self.phase = "running"
-            self._runs.say(Started())
-        return True
-
-    def _stop_last(self, entries: list[Entry], why: Literal["group", "shutdown"]) -> bool:
-        """Stop these, the last one first, one after the other; whether all are gone."""
-        while entries and not entries[-1].is_live:
-            entries.pop()
-        if entries and not isinstance(entries[-1].state, Stopping):
-            self._runs.stop(entries[-1], why)
-        return not entries
+    def _call_off_group(self) -> float:
+        """Give up what is in hand; the seconds that it had still to wait."""
+        group, self._group = self._group, None
+        return 0.0 if group is None else group.call_off(self._runs, self._now)
 
     # --- shutdown ------------------------------------------------------------------------------
 
@@ -502,97 +376,19 @@ class Machine:
             entry.state = IDLE
         self._runs.refuse(entry.starters, self._no_process())
 
-    def _step_shutdown(self) -> bool:
-        if self._stop_last(self._to_stop, "shutdown"):
+    def _step_shutdown(self) -> None:
+        if stop_last(self._runs, self._to_stop, "shutdown"):
             self.phase = "ended"
             self._runs.say(self._ended)
-        return False
-
-    def _no_process(self) -> NoProcess:
-        how = "has ended" if self.phase == "ended" else "is shutting down"
-        return NoProcess(f"supervisor {self.spec.id!r} {how}")
-
-    # --- requests ------------------------------------------------------------------------------
-
-    def _answer(self, event: Request) -> None:
-        if self.phase == "ended":
-            self._runs.say(Refuse(event.request, self._no_process()))
-            return
-        try:
-            match event:
-                case StartChild(request, spec):
-                    self._start_child(request, spec)
-                case TerminateChild(request, id):
-                    self._terminate_child(request, self._children.get(id))
-                case RestartChild():
-                    self._restart_child(event, self._children.get(event.id))
-                case DeleteChild():
-                    self._delete_child(event, self._children.get(event.id))
-                case _:
-                    assert_never(event)
-        except SupervisorError as error:
-            self._runs.say(Refuse(event.request, error))
-
-    def _start_child(self, request: Any, spec: ChildSpec) -> None:
-        if self.phase == "stopping":
-            raise self._no_process()
-        checked = self.check_new(spec)
-        if self.spec.is_dynamic and not spec.has_own_id:
-            self._made_ids = self._next_number(_base_id(spec))
-        entry = Entry(checked, is_new=True, starters=[request])
-        self._children.add(entry)
-        self._runs.spawn(entry, "hand")
-
-    def _terminate_child(self, request: Any, entry: Entry) -> None:
-        if not entry.is_live:
-            if entry.status == "restarting":
-                self._terminated(entry)
-            self._runs.say(Reply(request, None))
-            return
-        entry.stoppers.append(request)
-        # In a shutdown its turn comes, and the order is not to be upset.
-        if self.phase != "stopping":
-            entry.is_planned = False
-            self._runs.stop(entry, "hand")
-
-    def _restart_child(self, event: RestartChild, entry: Entry) -> None:
-        if self.phase == "stopping":
-            raise self._no_process()
-        if entry.is_being_terminated:
-            entry.deferred.append(event)
-            return
-        self._check_stopped(entry)
-        entry.starters.append(event.request)
-        self._runs.spawn(entry, "hand")
-
-    def _delete_child(self, event: DeleteChild, entry: Entry) -> None:
-        if entry.is_being_terminated:
-            entry.deferred.append(event)
-            return
-        self._check_stopped(entry)
-        self._forget(entry)
-        self._runs.say(Reply(event.request, None))
-
-    def _check_stopped(self, entry: Entry) -> None:
-        if entry.status == "running":
-            raise ChildRunning(entry.id)
-        if entry.status == "restarting":
-            raise ChildRestarting(entry.id)
-
-    def _next_number(self, base: str) -> int:
-        number = self._made_ids + 1
-        while f"{base}-{number}" in self._children:
-            number += 1
-        return number
 
 
-def _blamed(spec: ChildSpec, state: Starting | Running | Stopping, exit: Exit) -> Exit:
+def _blamed(entry: Entry, state: Starting | Running | Stopping, exit: Exit) -> Exit:
     """How it ended, told by what it was stopped for where that is what it died of."""
     if not isinstance(state, Stopping):
         return exit
     match state.why:
         case "late":
-            error = f"it did not become ready within {spec.start_timeout} seconds"
+            error = f"it did not become ready within {entry.spec.start_timeout} seconds"
             return replace(exit, reason="error", error=error)
         case "watchdog" | "max_rss":
             return replace(exit, reason=state.why)
@@ -600,15 +396,3 @@ def _blamed(spec: ChildSpec, state: Starting | Running | Stopping, exit: Exit) -
             return exit
         case _:
             assert_never(state.why)
-
-
-def _base_id(spec: ChildSpec) -> str:
-    name = type(spec).__name__ if isinstance(spec, Supervisor) else str(spec.target.__name__)
-    return name[:200]  # so that an id of 255 characters has room for the number
-
-
-def _with_id(spec: ChildSpec, id: str) -> ChildSpec:
-    # Not dataclasses.replace: the fields of a spec are not the arguments of its constructor.
-    twin = copy.copy(spec)
-    object.__setattr__(twin, "id", id)
-    return twin

@@ -1,0 +1,319 @@
+"""A supervisor without processes: its machine, in a world that does as it is told.
+
+``World`` plays the driver and the children. Its children become ready and stop as soon as they are
+asked to (``obedient``), or when a test says so; its clock is a number. Every action of the machine
+is checked against what any driver may rely on, so that a test that only makes things happen tests
+those rules.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from supervisor._core.machine import Machine
+from supervisor._core.messages import (
+    Action,
+    Boot,
+    Cancel,
+    ChildExited,
+    ChildReady,
+    Close,
+    Condemn,
+    DeleteChild,
+    Ended,
+    Event,
+    Kill,
+    Open,
+    Refuse,
+    Reply,
+    Report,
+    Request,
+    RestartChild,
+    Schedule,
+    Shutdown,
+    Spawn,
+    StartChild,
+    Started,
+    Terminate,
+    TerminateChild,
+    Timer,
+    TimerFired,
+)
+from supervisor._exit import Exit, Reason
+from supervisor._supervisor import ChildSpec, Supervisor
+
+SHUTDOWN = Exit("shutdown")
+
+
+@dataclass
+class Process:
+    """A run of a child, as the world sees it."""
+
+    token: int
+    id: str
+    is_ready: bool = False
+    is_asked: bool = False
+    is_killed: bool = False
+
+
+class World:
+    """A supervisor's machine, with children that are told what to do.
+
+    Args:
+        spec: the supervisor.
+        obedient: children become ready, and stop, by themselves.
+        random: for the jitter of backoffs; by default there is none.
+
+    Attributes:
+        log: what happened to processes: ``start a``, ``ready a``, ``stop a``, ``kill a``, ``end a``.
+        failing: how many of a child's next starts fail.
+        stubborn: the ids whose processes, however obedient the world, only end when killed.
+        answers: what requests were answered with: a value, or the error.
+
+    """
+
+    def __init__(
+        self,
+        spec: Supervisor,
+        *,
+        obedient: bool = True,
+        random: Callable[[], float] = lambda: 0.5,
+        failing: dict[str, int] | None = None,
+    ) -> None:
+        self.machine = Machine(spec, random=random)
+        self.obedient = obedient
+        self.now = 0.0
+        self.failing = Counter(failing or {})
+        self.stubborn: set[str] = set()
+        self.log: list[str] = []
+        self.reports: list[Report] = []
+        self.answers: dict[int, Any] = {}
+        self.open: dict[str, bool] = {}
+        self.processes: dict[int, Process] = {}
+        self.timers: dict[Timer, float] = {}
+        self.started = False
+        self.ended: Ended | None = None
+        self._requests = itertools.count(1)
+        self._asked: set[int] = set()
+        self._last_token = 0
+
+    # --- commands ------------------------------------------------------------------------------
+
+    def boot(self) -> World:
+        self._feed(Boot())
+        return self
+
+    def ready(self, id: str) -> None:
+        """The child's process says that it is ready."""
+        process = self.process(id)
+        process.is_ready = True
+        self.log.append(f"ready {id}")
+        self._feed(ChildReady(process.token))
+
+    def exit(self, id: str, how: Exit | Reason = "error", path: tuple[str, ...] = ()) -> None:
+        """The child's process ends."""
+        self._exit(self.process(id), _exit(how), path)
+        self.settle()
+
+    def exit_together(self, ids: Iterable[str], how: Exit | Reason = "error") -> None:
+        """The processes of these children end before anything else can happen."""
+        for process in [self.process(id) for id in ids]:
+            self._exit(process, _exit(how))
+        self.settle()
+
+    def condemn(self, id: str, reason: str = "watchdog") -> None:
+        self._feed(Condemn(self.process(id).token, reason))  # type: ignore[arg-type]
+
+    def shutdown(self) -> None:
+        self._feed(Shutdown())
+
+    def start_child(self, spec: ChildSpec) -> int:
+        return self._ask(StartChild(next(self._requests), spec))
+
+    def terminate_child(self, id: str) -> int:
+        return self._ask(TerminateChild(next(self._requests), id))
+
+    def restart_child(self, id: str) -> int:
+        return self._ask(RestartChild(next(self._requests), id))
+
+    def delete_child(self, id: str) -> int:
+        return self._ask(DeleteChild(next(self._requests), id))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; timers fire when they are due."""
+        end = self.now + seconds
+        while self.timers and min(self.timers.values()) <= end:
+            timer = min(self.timers, key=self.timers.__getitem__)
+            self.now = max(self.now, self.timers[timer])
+            self.fire(timer)
+        self.now = end
+
+    def fire(self, timer: Timer) -> None:
+        """Let a timer fire, due or not."""
+        del self.timers[timer]
+        self._feed(TimerFired(timer))
+
+    def feed(self, event: Event) -> None:
+        """Tell the machine anything."""
+        self._feed(event)
+
+    # --- questions -----------------------------------------------------------------------------
+
+    def process(self, id: str) -> Process:
+        """The child's process, if it has one."""
+        return next(p for p in self.processes.values() if p.id == id)
+
+    @property
+    def live(self) -> list[str]:
+        """The ids of the children that have processes, ready or not."""
+        return sorted(process.id for process in self.processes.values())
+
+    @property
+    def status(self) -> dict[str, str]:
+        return {row.id: row.status for row in self.machine.rows()}
+
+    @property
+    def pending(self) -> set[int]:
+        """The requests that are not answered yet."""
+        return self._asked - self.answers.keys()
+
+    def answer(self, request: int) -> Any:
+        return self.answers[request]
+
+    def kinds(self) -> list[str]:
+        """What was reported, in short."""
+        return [f"{report.kind} {report.id}" for report in self.reports]
+
+    def take_log(self) -> list[str]:
+        log, self.log = self.log, []
+        return log
+
+    # --- the world -----------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Let every process do what it was asked to, where the world is obedient."""
+        while self.obedient and (process := self._next_to_obey()) is not None:
+            self._obey(process)
+
+    def _next_to_obey(self) -> Process | None:
+        for process in self.processes.values():
+            if process.is_killed or (process.is_asked and process.id not in self.stubborn):
+                return process
+            if not process.is_ready and process.id not in self.stubborn:
+                return process
+        return None
+
+    def _obey(self, process: Process) -> None:
+        if process.is_killed:
+            self._exit(process, Exit("signal"))
+        elif process.is_asked:
+            self._exit(process, SHUTDOWN)
+        elif self.failing[process.id] > 0:
+            self.failing[process.id] -= 1
+            self._exit(process, Exit("error", error=f"{process.id} failed to start"))
+        else:
+            process.is_ready = True
+            self.log.append(f"ready {process.id}")
+            self._tell(ChildReady(process.token))
+
+    def _exit(self, process: Process, how: Exit, path: tuple[str, ...] = ()) -> None:
+        del self.processes[process.token]
+        self.log.append(f"end {process.id}")
+        self._tell(ChildExited(process.token, how, path))
+
+    def _ask(self, event: Request) -> int:
+        self._asked.add(event.request)
+        self._feed(event)
+        return int(event.request)
+
+    def _feed(self, event: Event) -> None:
+        self._tell(event)
+        self.settle()
+
+    def _tell(self, event: Event) -> None:
+        for action in self.machine.handle(event, self.now):
+            self._perform(action)
+        live = {row.token for row in self.machine.rows() if row.token is not None}
+        assert live == set(self.processes), "rows and processes differ"
+        assert (self.machine.phase == "ended") == (self.ended is not None)
+
+    # --- actions, and the rules that they keep ---------------------------------------------------
+
+    def _perform(self, action: Action) -> None:
+        if self.ended is not None:
+            assert isinstance(action, Refuse), f"{action} after Ended"
+        match action:
+            case Spawn() | Terminate() | Kill():
+                self._perform_on_process(action)
+            case Open() | Close():
+                self._perform_on_address(action)
+            case Schedule() | Cancel():
+                self._perform_on_timer(action)
+            case Reply(request, answer) | Refuse(request, answer):
+                assert request in self.pending, f"request {request} is answered twice"
+                self.answers[request] = answer
+            case Report():
+                self.reports.append(action)
+            case Started():
+                assert not self.started
+                self.started = True
+            case Ended():
+                self._end(action)
+            case _:
+                assert_never(action)
+
+    def _perform_on_process(self, action: Spawn | Terminate | Kill) -> None:
+        match action:
+            case Spawn(token, spec):
+                assert token > self._last_token, "a token was used again"
+                assert self.open.get(spec.id), f"{spec.id} was not opened"
+                assert spec.id not in self.live, f"{spec.id} has a process already"
+                assert self.machine.phase not in ("stopping", "ended"), "started in a shutdown"
+                self._last_token = token
+                self.processes[token] = Process(token, spec.id)
+                self.log.append(f"start {spec.id}")
+            case Terminate(token):
+                process = self.processes[token]
+                assert not process.is_asked, f"{process.id} was asked to stop twice"
+                process.is_asked = True
+                self.log.append(f"stop {process.id}")
+            case Kill(token):
+                process = self.processes[token]
+                assert not process.is_killed, f"{process.id} was killed twice"
+                process.is_killed = True
+                self.log.append(f"kill {process.id}")
+
+    def _perform_on_address(self, action: Open | Close) -> None:
+        match action:
+            case Open(spec):
+                assert not self.open.get(spec.id), f"{spec.id} was opened twice"
+                self.open[spec.id] = True
+            case Close(id, forgotten):
+                assert id in self.open, f"{id} was never opened"
+                assert id not in self.live, f"{id} was closed while it has a process"
+                self.open[id] = False
+                if forgotten:
+                    del self.open[id]
+
+    def _perform_on_timer(self, action: Schedule | Cancel) -> None:
+        match action:
+            case Schedule(timer, seconds):
+                assert timer not in self.timers
+                assert seconds >= 0
+                self.timers[timer] = self.now + seconds
+            case Cancel(timer):
+                del self.timers[timer]
+
+    def _end(self, ended: Ended) -> None:
+        assert not self.processes, f"ended before {self.live}"
+        assert not self.timers, f"ended before {self.timers}"
+        assert not self.pending, f"ended before an answer to {self.pending}"
+        self.ended = ended
+
+
+def _exit(how: Exit | Reason) -> Exit:
+    return how if isinstance(how, Exit) else Exit(how)
