@@ -1,5 +1,6 @@
 """The stores behind the ports: in memory, in a database, in files, in S3, and composed of two."""
 
+from stores._file import FileArtifactStore
 from stores._memory import InMemorySessionStore
 
-__all__ = ["InMemorySessionStore"]
+__all__ = ["FileArtifactStore", "InMemorySessionStore"]
