@@ -2,5 +2,6 @@
 
 from stores._file import FileArtifactStore
 from stores._memory import InMemorySessionStore
+from stores._sql import SQLAlchemySessionStore
 
-__all__ = ["FileArtifactStore", "InMemorySessionStore"]
+__all__ = ["FileArtifactStore", "InMemorySessionStore", "SQLAlchemySessionStore"]

@@ -10,13 +10,21 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ports import ArtifactStore, SessionStore
-from stores import InMemorySessionStore
+from stores import FileArtifactStore, InMemorySessionStore, SQLAlchemySessionStore
+from tests.stores import postgresql
 
 SessionStoreFactory: TypeAlias = Callable[[Path], AbstractContextManager[SessionStore]]
 ArtifactStoreFactory: TypeAlias = Callable[[Path], AbstractContextManager[ArtifactStore]]
 
 SESSION_STORES: dict[str, SessionStoreFactory] = {
     "memory": lambda _: InMemorySessionStore(),
+    "sqlite": lambda folder: SQLAlchemySessionStore(
+        f"sqlite:///{folder}/sessions.db", synchronous="NORMAL"
+    ),
+    "sqlite_memory": lambda _: SQLAlchemySessionStore("sqlite:///:memory:"),
+    "postgresql": lambda _: postgresql.empty_store(),
 }
 
-ARTIFACT_STORES: dict[str, ArtifactStoreFactory] = {}
+ARTIFACT_STORES: dict[str, ArtifactStoreFactory] = {
+    "file": lambda folder: FileArtifactStore(folder, fsync=False),
+}

@@ -1,0 +1,16 @@
+"""Sessions, runs and events in a SQL database: SQLite in a file, or PostgreSQL.
+
+_store          the store: the operations, one by one
+_operations     what an operation that writes wants written
+_group          threads that write at the same time share a transaction
+_writes         writing what several operations want, in one transaction
+_rows, _json    the domain types as rows
+_schema         the tables;  _migration  making and checking them
+_statements     every statement, as text for one dialect
+_connections    connections;  _transaction  a transaction on one
+_url            which database;  _driver  what databases differ in:  _sqlite, _postgresql
+"""
+
+from ._store import SQLAlchemySessionStore
+
+__all__ = ["SQLAlchemySessionStore"]

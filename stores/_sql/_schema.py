@@ -1,0 +1,88 @@
+"""The tables, and the one number that says which version of them a database has.
+
+Moments are microseconds since 1970 in UTC: they sort as the moments do, in every database. What
+holds JSON is text: integers of any size, and the order of keys, go through unchanged. The counts
+that JSON leaves unbounded (turns, schema versions, costs) are JSON text as well.
+"""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, UniqueConstraint
+
+VERSION = 1
+"""The version of the tables below. Whoever changes them raises it, and writes the migration."""
+
+metadata = MetaData()
+
+# An INTEGER PRIMARY KEY is what SQLite keeps its rows by, and costs nothing there.
+_Position = BigInteger().with_variant(Integer(), "sqlite")
+
+versions = Table(
+    "regrow_schema_version",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+)
+
+sessions = Table(
+    "regrow_sessions",
+    metadata,
+    # In order of insertion, which decides between sessions that were created at the same time.
+    Column("position", _Position, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("agent_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("parent_session_id", Text),
+    Column("metadata", Text, nullable=False),
+    Column("context", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Index("regrow_sessions_in_order", "created_at", "position"),
+)
+
+runs = Table(
+    "regrow_runs",
+    metadata,
+    Column("position", _Position, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("session_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("input", Text),
+    Column("output", Text),
+    Column("error", Text),
+    Column("metadata", Text, nullable=False),
+    Column("turn_count", Text, nullable=False),
+    Column("token_usage", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("provider", Text),
+    Column("provider_metadata", Text, nullable=False),
+    Column("cost_usd", Text),
+    Index("regrow_runs_in_order", "session_id", "started_at", "position"),
+)
+
+# No foreign keys: runs and events may be stored for a session that is not.
+events = Table(
+    "regrow_events",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("timestamp", BigInteger, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("run_id", Text),
+    Column("sequence_number", BigInteger, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("schema_version", Text, nullable=False),
+    Column("provider", Text),
+    Column("correlation_id", Text),
+    # The second line of defence: a number that was handed out twice could not be stored.
+    UniqueConstraint("session_id", "sequence_number", name="regrow_events_in_order"),
+)
+
+sequences = Table(
+    "regrow_sequences",
+    metadata,
+    Column("session_id", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,25 @@
+"""A transaction on a driver's cursor."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from ._connections import Connections
+from ._driver import Cursor
+
+_Result = TypeVar("_Result")
+
+
+def transaction(connections: Connections, cursor: Cursor, work: Callable[[], _Result]) -> _Result:
+    """Return what `work` returns, once what it did with the cursor is committed; all or nothing."""
+    cursor.execute(connections.database.begin)
+    try:
+        result = work()
+        cursor.execute("COMMIT")
+    except BaseException:
+        # There may be nothing to roll back (SQLite does so itself when the disk is full), or
+        # nobody to tell (the connection is lost): it is the first error that counts.
+        with suppress(connections.errors):
+            cursor.execute("ROLLBACK")
+        raise
+    return result
