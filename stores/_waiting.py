@@ -3,8 +3,12 @@
 Theory of operation. A waiter is a query and a `concurrent.futures.Future` for its result. It is
 registered first, and only then is the store searched, while a store publishes events only once they
 are stored. So an event that comes in between is found by the search, or published to the waiter, or
-both, and never missed; whichever comes first settles the future. No lock of the store is held while
-this happens, and none is needed.
+both, and never missed. No lock of the store is held while this happens, and none is needed.
+
+What is published only wakes a waiter: its result comes from another search. The published events
+themselves would not do, because two threads may publish in another order than they stored in, and
+because an event may have been stored and published just before the waiter was registered. A reader
+who goes on after the last number that he got would then miss the earlier one for ever.
 
 A caller in the same process blocks on the future. A server, which must not block, asks for the
 future with `_watch_events`, answers when it is done, and gives it up with `_unwatch`.
@@ -17,7 +21,6 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from copy import copy
 from datetime import datetime
-from itertools import islice
 from threading import Lock
 
 from ports import Event, SessionStore, StoreError
@@ -50,12 +53,10 @@ class EventWaiters:
             self._session_of[future] = query.session_id
             self._by_session.setdefault(query.session_id, {})[future] = query
         try:
-            found = self._find(query)
+            self._search(future, query)
         except BaseException:
             self.unwatch(future)
             raise
-        if found and self._take(future):
-            _settle(future, found)
         return future
 
     def unwatch(self, future: Future[list[Event]]) -> None:
@@ -67,8 +68,12 @@ class EventWaiters:
         """Settle every future that one of these events matches; they have just been stored."""
         if not self._by_session:  # nobody waits: the usual case costs no lock
             return
-        for future, found in self._take_matching(events):
-            _settle(future, found)
+        for future, query in self._matching(events):
+            try:
+                self._search(future, query)
+            except StoreError as error:  # it is the waiter's, not that of whoever publishes
+                if self._take(future) and future.set_running_or_notify_cancel():
+                    future.set_exception(error)
 
     def close(self, error: StoreError) -> None:
         """Settle every future with an error, and raise it for whoever comes later."""
@@ -80,6 +85,12 @@ class EventWaiters:
         for future in futures:
             if future.set_running_or_notify_cancel():
                 future.set_exception(copy(error))
+
+    def _search(self, future: Future[list[Event]], query: EventQuery) -> None:
+        """Settle a future with what is stored by now, if that is anything."""
+        found = self._find(query)
+        if found and self._take(future) and future.set_running_or_notify_cancel():
+            future.set_result(found)
 
     def _take(self, future: Future[list[Event]]) -> bool:
         """Remove a waiter; tell whether it was still there, and so is the caller's to settle."""
@@ -93,31 +104,14 @@ class EventWaiters:
                 del self._by_session[session_id]
             return True
 
-    def _take_matching(
-        self, events: Sequence[Event]
-    ) -> list[tuple[Future[list[Event]], list[Event]]]:
-        taken = []
+    def _matching(self, events: Sequence[Event]) -> list[tuple[Future[list[Event]], EventQuery]]:
         with self._lock:
-            for session_id in {event.session_id for event in events}:
-                waiters = self._by_session.get(session_id, {})
-                for future, query in list(waiters.items()):
-                    found = _copies(query, events)
-                    if found:
-                        del waiters[future], self._session_of[future]
-                        taken.append((future, found))
-                if not waiters:
-                    self._by_session.pop(session_id, None)
-        return taken
-
-
-def _copies(query: EventQuery, events: Sequence[Event]) -> list[Event]:
-    """Return copies of the events that match: each waiter may do with its own what it likes."""
-    return [event.copy() for event in islice(filter(query.matches, events), query.limit)]
-
-
-def _settle(future: Future[list[Event]], found: list[Event]) -> None:
-    if future.set_running_or_notify_cancel():
-        future.set_result(found)
+            return [
+                (future, query)
+                for session_id in {event.session_id for event in events}
+                for future, query in self._by_session.get(session_id, {}).items()
+                if any(map(query.matches, events))
+            ]
 
 
 class WaitingSessionStore(SessionStore):

@@ -132,6 +132,25 @@ class TestWaiting:
         for each in following:
             assert each.result(LONG) == list(range(1, 101))
 
+    def test_readers_that_follow_many_writers_miss_nothing(
+        self, session_store: SessionStore, threads: ThreadPoolExecutor
+    ):
+        def follow() -> list[int]:
+            seen = [0]
+            while seen[-1] < 240:
+                found = session_store.get_events("s", after=seen[-1], wait_timeout=LONG)
+                seen += [each.sequence_number or 0 for each in found]
+            return seen[1:]
+
+        def write(_: int) -> None:
+            for _ in range(30):
+                session_store.append_event(event())
+
+        following = [threads.submit(follow) for _ in range(4)]
+        list(threads.map(write, range(8)))
+        for each in following:
+            assert each.result(LONG) == list(range(1, 241))
+
 
 class TestConcurrency:
     def test_sixteen_threads_append_without_gap_or_repeat(
