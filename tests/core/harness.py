@@ -58,6 +58,7 @@ class Process:
     is_ready: bool = False
     is_asked: bool = False
     is_killed: bool = False
+    is_dead: bool = False
 
 
 class World:
@@ -100,6 +101,7 @@ class World:
         self._requests = itertools.count(1)
         self._asked: set[int] = set()
         self._last_token = 0
+        self._was_stopping = False
 
     # --- commands ------------------------------------------------------------------------------
 
@@ -121,7 +123,10 @@ class World:
 
     def exit_together(self, ids: Iterable[str], how: Exit | Reason = "error") -> None:
         """The processes of these children end before anything else can happen."""
-        for process in [self.process(id) for id in ids]:
+        processes = [self.process(id) for id in ids]
+        for process in processes:
+            self._die(process)
+        for process in processes:
             self._exit(process, _exit(how))
         self.settle()
 
@@ -221,9 +226,15 @@ class World:
             self._tell(ChildReady(process.token))
 
     def _exit(self, process: Process, how: Exit, path: tuple[str, ...] = ()) -> None:
+        self._die(process)
         del self.processes[process.token]
-        self.log.append(f"end {process.id}")
         self._tell(ChildExited(process.token, how, path))
+
+    def _die(self, process: Process) -> None:
+        """The process is gone, which the machine need not have heard yet."""
+        if not process.is_dead:
+            process.is_dead = True
+            self.log.append(f"end {process.id}")
 
     def _ask(self, event: Request) -> int:
         self._asked.add(event.request)
@@ -235,6 +246,7 @@ class World:
         self.settle()
 
     def _tell(self, event: Event) -> None:
+        self._was_stopping = self.machine.phase in ("stopping", "ended")
         for action in self.machine.handle(event, self.now):
             self._perform(action)
         live = {row.token for row in self.machine.rows() if row.token is not None}
@@ -272,7 +284,7 @@ class World:
                 assert token > self._last_token, "a token was used again"
                 assert self.open.get(spec.id), f"{spec.id} was not opened"
                 assert spec.id not in self.live, f"{spec.id} has a process already"
-                assert self.machine.phase not in ("stopping", "ended"), "started in a shutdown"
+                assert not self._was_stopping, f"{spec.id} was started in a shutdown"
                 self._last_token = token
                 self.processes[token] = Process(token, spec.id)
                 self.log.append(f"start {spec.id}")
@@ -280,12 +292,16 @@ class World:
                 process = self.processes[token]
                 assert not process.is_asked, f"{process.id} was asked to stop twice"
                 process.is_asked = True
-                self.log.append(f"stop {process.id}")
+                self._signal("stop", process)
             case Kill(token):
                 process = self.processes[token]
                 assert not process.is_killed, f"{process.id} was killed twice"
                 process.is_killed = True
-                self.log.append(f"kill {process.id}")
+                self._signal("kill", process)
+
+    def _signal(self, word: str, process: Process) -> None:
+        if not process.is_dead:
+            self.log.append(f"{word} {process.id}")
 
     def _perform_on_address(self, action: Open | Close) -> None:
         match action:
