@@ -70,7 +70,8 @@ class World:
         random: for the jitter of backoffs; by default there is none.
 
     Attributes:
-        log: what happened to processes: ``start a``, ``ready a``, ``stop a``, ``kill a``, ``end a``.
+        log: what happened to processes: ``start a``, ``ready a``, ``stop a``, ``kill a`` or
+            ``end a``.
         failing: how many of a child's next starts fail.
         stubborn: the ids whose processes, however obedient the world, only end when killed.
         answers: what requests were answered with: a value, or the error.

@@ -21,4 +21,4 @@ def _profile(examples: int, steps: int) -> settings:
 
 
 MODEL = _profile(200, 25)
-CHAOS = _profile(150, 40)
+CHAOS = _profile(100, 40)

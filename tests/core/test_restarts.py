@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from supervisor._core.intensity import Intensity
+from supervisor._core.messages import ChildExited, ChildReady, Condemn, Timer, TimerFired
 from supervisor._exit import Exit
 from tests.core.harness import World
 from tests.core.specs import ENDS, ERROR, NORMAL, SIGNAL, child, pool, tree
@@ -217,8 +218,6 @@ def test_reports_tell_how_often_and_why() -> None:
 
 
 def test_news_of_old_processes_and_timers_are_ignored() -> None:
-    from supervisor._core.messages import ChildExited, ChildReady, Condemn, Timer, TimerFired
-
     world = tree("a")
     world.exit("a")
     world.take_log()
