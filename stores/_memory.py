@@ -51,6 +51,13 @@ class InMemorySessionStore(WaitingSessionStore):
         self._logs: dict[str, list[Event]] = {}
         self._waiters = EventWaiters(self._find_events)
 
+    # Whether to keep and to hand out copies. A process that serves remote callers only may set it to
+    # False: what comes off the wire is the store's alone, and what goes out is only encoded.
+    _copies = True
+
+    def _own(self, kept: _Kept) -> _Kept:
+        return kept.copy() if self._copies else kept
+
     def close(self) -> None:
         """Let go of everything stored; callers that wait for events get a `StorageError`.
 
@@ -83,7 +90,7 @@ class InMemorySessionStore(WaitingSessionStore):
 
     def save_session(self, session: Session) -> None:
         """Store a session; see `SessionStore.save_session`."""
-        kept = session_argument(session).copy()
+        kept = self._own(session_argument(session))
         with self._lock:
             self._check_open()
             self._put_session(kept)
@@ -98,7 +105,7 @@ class InMemorySessionStore(WaitingSessionStore):
             raise SessionNotFound(
                 f"no session has the id {session_id!r}", details={"session_id": session_id}
             )
-        return kept.copy()
+        return self._own(kept)
 
     def list_sessions(
         self,
@@ -121,7 +128,7 @@ class InMemorySessionStore(WaitingSessionStore):
             self._check_open()
             found = filter(query.matches, self._sessions)
             kept = _window(found, query.offset, query.limit, len(self._sessions))
-        return [session.copy() for session in kept]
+        return [self._own(session) for session in kept]
 
     def delete_session(self, session_id: str) -> None:
         """Delete a session with all that belongs to it; see `SessionStore.delete_session`."""
@@ -144,7 +151,7 @@ class InMemorySessionStore(WaitingSessionStore):
 
     def save_run(self, run: Run) -> None:
         """Store a run; see `SessionStore.save_run`."""
-        kept = run_argument(run).copy()
+        kept = self._own(run_argument(run))
         with self._lock:
             self._check_open()
             self._runs.put(kept)
@@ -157,7 +164,7 @@ class InMemorySessionStore(WaitingSessionStore):
             kept = self._runs.get(run_id)
         if kept is None:
             raise RunNotFound(f"no run has the id {run_id!r}", details={"run_id": run_id})
-        return kept.copy()
+        return self._own(kept)
 
     def list_runs(
         self, session_id: str, *, status: str | None = None, limit: int | None = None
@@ -168,7 +175,7 @@ class InMemorySessionStore(WaitingSessionStore):
             self._check_open()
             runs = self._runs.of_session(query.session_id)
             kept = _window(filter(query.matches, runs), 0, query.limit, len(runs))
-        return [run.copy() for run in kept]
+        return [self._own(run) for run in kept]
 
     def get_active_run(self, session_id: str) -> Run | None:
         """Return the running run that started last; see `SessionStore.get_active_run`."""
@@ -176,7 +183,7 @@ class InMemorySessionStore(WaitingSessionStore):
         with self._lock:
             self._check_open()
             kept = self._runs.last_running(session_id)
-        return kept and kept.copy()
+        return None if kept is None else self._own(kept)
 
     # -- events ----------------------------------------------------------------------------
 
@@ -186,16 +193,16 @@ class InMemorySessionStore(WaitingSessionStore):
 
     def append_event_with_sequence(self, event: Event) -> Event:
         """Store an event and return it as stored; see `SessionStore.append_event_with_sequence`."""
-        return self._append([event_argument(event)])[0].copy()
+        return self._own(self._append([event_argument(event)])[0])
 
     def append_events(self, events: Sequence[Event]) -> list[Event]:
         """Store several events, all or none; see `SessionStore.append_events`."""
-        return [event.copy() for event in self._append(events_argument(events))]
+        return [self._own(stored) for stored in self._append(events_argument(events))]
 
     def flush(self, session: Session, run: Run, events: Sequence[Event]) -> None:
         """Save a session and a run and append events, or none; see `SessionStore.flush`."""
-        kept_session = session_argument(session).copy()
-        kept_run = run_argument(run).copy()
+        kept_session = self._own(session_argument(session))
+        kept_run = self._own(run_argument(run))
         appended = events_argument(events)
         with self._lock:
             self._check_open()
@@ -232,10 +239,16 @@ class InMemorySessionStore(WaitingSessionStore):
                 before = latest.get(event.session_id)
                 if before is None:
                     before = len(self._logs.get(event.session_id, ()))
-                known = new[event.id] = event.with_sequence_number(before + 1)
+                known = new[event.id] = self._at(before + 1, event)
                 latest[event.session_id] = before + 1
             stored.append(known)
         return stored, list(new.values())
+
+    def _at(self, number: int, event: Event) -> Event:
+        if self._copies:
+            return event.with_sequence_number(number)
+        vars(event)["sequence_number"] = number  # nobody else has this object
+        return event
 
     def _keep(self, new: list[Event]) -> None:
         for event in new:
@@ -250,7 +263,7 @@ class InMemorySessionStore(WaitingSessionStore):
             end = len(log) if query.before is None else min(max(query.before - 1, 0), len(log))
             found = filter(query.matches, map(log.__getitem__, range(first, end)))
             kept = _window(found, 0, query.limit, len(log))
-        return [event.copy() for event in kept]
+        return [self._own(event) for event in kept]
 
 
 def _window(found: Iterator[_Kept], offset: int, limit: int | None, most: int) -> list[_Kept]:

@@ -177,6 +177,19 @@ def test_waiters_miss_nothing_when_threads_switch_at_every_chance():
         sys.setswitchinterval(before)
 
 
+def test_a_store_that_serves_remote_callers_only_copies_nothing(store: InMemorySessionStore):
+    store._copies = False
+    saved, running, appended = session(id="s"), run("s", status="running"), event("s")
+    store.flush(saved, running, [appended])
+    assert store.get_session("s") is saved
+    assert store.list_sessions()[0] is saved
+    assert store.get_run(running.id) is running
+    assert store.get_active_run("s") is running
+    assert store.append_event_with_sequence(event("s", id=appended.id)) is appended
+    assert store.get_events("s")[0] is appended
+    assert appended.sequence_number == 1
+
+
 def _assert_nobody_waits(store: InMemorySessionStore) -> None:
     assert not store._waiters._session_of
     assert not store._waiters._by_session
