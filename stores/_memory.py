@@ -51,7 +51,7 @@ class InMemorySessionStore(WaitingSessionStore):
         self._logs: dict[str, list[Event]] = {}
         self._waiters = EventWaiters(self._find_events)
 
-    # Whether to keep and to hand out copies. A process that serves remote callers only may set it to
+    # Whether to keep and hand out copies. A process that serves remote callers only may set this to
     # False: what comes off the wire is the store's alone, and what goes out is only encoded.
     _copies = True
 
