@@ -1,0 +1,249 @@
+"""Calls through blocking sockets: one connection per thread and process called.
+
+A thread waits for one answer at a time, so a connection carries one call at a time, and what it
+reads is the answer to that. Where the answer does not come in time the connection is closed: a late
+answer is never taken for the next call's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+import time
+import weakref
+from typing import Any
+
+from supervisor._client.delivery import LinkLost, Request, Unreachable
+from supervisor._client.requests import check_going_down, discard, make_request, open_response
+from supervisor._context import current
+from supervisor._errors import BadCall, CallTimeout
+from supervisor._node import Node, ProcessPath, short_address
+from supervisor._wire.codec import Decoder
+from supervisor._wire.frames import (
+    RESPONSE,
+    Frame,
+    FrameError,
+    FrameReader,
+    frame_limit,
+    read_header,
+    request_prefix,
+)
+from supervisor._wire.sockets import receive, send
+
+__all__ = ["BlockingLink", "BlockingTransport"]
+
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks  # noqa: PLW0603  what the parent's connections are told apart by
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+class BlockingLink:
+    """A connection that one thread uses for one call at a time."""
+
+    def __init__(self, node: Node, path: ProcessPath, deadline: float | None) -> None:
+        self.path = path
+        self.since = time.monotonic()
+        self.forks = _forks
+        self._reader = FrameReader(frame_limit())
+        self._socket = _connect(node.socket_path(path), deadline)
+        self._timeouts: list[float | None] = [None, None]
+        self._id = 0
+        self._is_own = _is_own(node, path)
+        self.closed = False
+
+    def close(self) -> None:
+        """Close it."""
+        self.closed = True
+        self._reader.close()
+        # Absent where the connection was refused.
+        if (sock := getattr(self, "_socket", None)) is not None:
+            sock.close()
+
+    def __del__(self) -> None:
+        # Its thread has ended.
+        self.close()
+
+    def exchange(self, request: Request) -> Frame:
+        """Send a request, and wait for its response.
+
+        Raises:
+            LinkLost: the connection broke.
+            CallTimeout: there was no answer by the deadline.
+        """
+        if self._is_own and threading.current_thread() is threading.main_thread():
+            raise BadCall("a server cannot call itself: it would wait for its own answer")
+        try:
+            self._id = self._id % 0xFFFFFFFF + 1
+            self._send(request)
+            return self._receive(request)
+        except BaseException:
+            # Whatever it was, also a KeyboardInterrupt: an answer may still be on its way.
+            self.close()
+            raise
+
+    def cast(self, data: bytes, deadline: float | None) -> None:
+        """Send a notification.
+
+        Raises:
+            LinkLost: the connection is broken.
+            CallTimeout: the peer does not read.
+        """
+        try:
+            self._send_all(data, (), Request("cast", b"", deadline))
+        except BaseException:
+            self.close()
+            raise
+
+    def _send(self, request: Request) -> None:
+        descriptors = [blob.fileno() for blob in request.blobs]
+        self._send_all(request_prefix(self._id) + request.body, descriptors, request)
+
+    def _send_all(self, data: bytes, descriptors: list[int] | tuple[()], request: Request) -> None:
+        rest: bytes | memoryview = data
+        while True:
+            self._limit(socket.SO_SNDTIMEO, 0, request)
+            try:
+                sent = send(self._socket, rest, descriptors)
+            except BlockingIOError:
+                continue
+            except OSError:
+                # It did not get all of it, so it cannot have begun with it.
+                raise LinkLost(taken=False, sent=False) from None
+            if sent == len(rest):
+                return
+            rest = memoryview(rest)[sent:]
+            descriptors = ()
+
+    def _receive(self, request: Request) -> Frame:
+        while True:
+            self._limit(socket.SO_RCVTIMEO, 1, request)
+            try:
+                data, descriptors = receive(self._socket)
+            except BlockingIOError:
+                continue
+            except ConnectionResetError:
+                raise LinkLost(taken=False) from None
+            except OSError:
+                raise LinkLost(taken=True) from None
+            if not data:
+                raise LinkLost(taken=True)
+            try:
+                for frame in self._reader.feed(data, descriptors):
+                    header = read_header(frame.data)
+                    if header.kind == RESPONSE and header.id == self._id:
+                        check_going_down(frame, header)
+                        return frame
+                    discard(frame)
+            except FrameError:
+                raise LinkLost(taken=True) from None
+
+    def _limit(self, option: int, index: int, request: Request) -> None:
+        """Let the kernel end the wait at the deadline; that saves a poll(2) before each read."""
+        remaining = request.remaining()
+        known = self._timeouts[index]
+        if remaining is None:
+            if known is None:
+                return
+        elif known is not None and abs(known - remaining) <= 0.01 * remaining:
+            # Near enough: what is missed by is made good by the next turn.
+            return
+        self._timeouts[index] = remaining
+        microseconds = 0 if remaining is None else max(1, int(remaining * 1e6))
+        value = struct.pack("ll", *divmod(microseconds, 1_000_000))
+        self._socket.setsockopt(socket.SOL_SOCKET, option, value)
+
+
+def _is_own(node: Node, path: ProcessPath) -> bool:
+    """Whether this process is the one at the other end, and its main thread carries out calls."""
+    identity = current()
+    return (
+        identity is not None and identity.serves and identity.path == path and identity.node == node
+    )
+
+
+def _connect(path: str, deadline: float | None) -> socket.socket:
+    remaining = None if deadline is None else deadline - time.monotonic()
+    if remaining is not None and remaining <= 0:
+        raise CallTimeout("no connection in time")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # Of a Unix socket, connect(2) waits only where the queue of the listener is full.
+        sock.settimeout(remaining)
+        with short_address(path) as address:
+            sock.connect(address)
+        sock.setblocking(True)
+    except TimeoutError:
+        sock.close()
+        raise CallTimeout("no connection in time: the process takes up none") from None
+    except OSError as error:
+        sock.close()
+        raise Unreachable(str(error)) from None
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class BlockingTransport:
+    """The connections of one client: for each thread its own, by the process called."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._decoder = Decoder(importing=True, specs=True)
+        self._lock = threading.Lock()
+        self._links: weakref.WeakSet[BlockingLink] = weakref.WeakSet()
+
+    def cached(self, node: Node, path: ProcessPath) -> BlockingLink | None:
+        """This thread's connection to a process, if it has one that was not broken."""
+        links: dict[Any, BlockingLink] = self._local.__dict__
+        link = links.get((node.folder, path))
+        if link is None or link.closed or link.forks != _forks:
+            return None
+        return link
+
+    async def open(self, node: Node, path: ProcessPath, deadline: float | None) -> BlockingLink:
+        """A connection of this thread to that process."""
+        link = self.cached(node, path)
+        if link is not None:
+            return link
+        links: dict[Any, BlockingLink] = self._local.__dict__
+        stale = links.pop((node.folder, path), None)
+        link = BlockingLink(node, path, deadline)
+        links[node.folder, path] = link
+        with self._lock:
+            self._links.add(link)
+        if stale is not None:
+            stale.close()
+        return link
+
+    async def exchange(self, link: BlockingLink, request: Request) -> Frame:
+        """Send the request, and wait for its response."""
+        return link.exchange(request)
+
+    async def ask(
+        self, link: BlockingLink, operation: str, args: tuple[Any, ...], deadline: float
+    ) -> Any:
+        """The result of a small call of the runtime's own."""
+        request = make_request(operation, args, {}, timeout=deadline - time.monotonic())
+        return open_response(self._decoder, link.exchange(request))
+
+    async def pause(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def close(self) -> None:
+        """Close the connections of every thread."""
+        with self._lock:
+            links = list(self._links)
+        for link in links:
+            with contextlib.suppress(OSError):
+                link.close()

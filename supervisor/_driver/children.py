@@ -1,0 +1,224 @@
+"""The processes of a supervisor's children: started, heard, signalled, reaped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from supervisor._context import Identity
+from supervisor._driver.exits import LastWords, exit_of
+from supervisor._exit import Exit
+from supervisor._loop import Reactor
+from supervisor._node import Node, ProcessPath
+from supervisor._process.control import ControlPipe, Message
+from supervisor._process.launch import Main, Plan, Process, launch, next_instance
+from supervisor._spec import Child, Kind
+from supervisor._supervisor import ChildSpec
+
+__all__ = ["Children", "Running"]
+
+# A process that has said that it ends, but does not, is given these seconds where its spec sets no
+# limit: something in it keeps it alive, and nobody can be served by it any more.
+_LAST_WORDS_PATIENCE = 10.0
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A child's process.
+
+    Attributes:
+        token: the machine's, for this run.
+        stopped: whether it was asked to stop.
+    """
+
+    token: int
+    spec: ChildSpec
+    process: Process
+    ready: bool = False
+    stopped: bool = False
+    words: LastWords = field(default_factory=LastWords)
+
+    @property
+    def kind(self) -> Kind:
+        """Of the child."""
+        return self.spec.kind
+
+
+class Children:
+    """The processes that this supervisor has started and not yet reaped.
+
+    Args:
+        loop: the loop to hear them on.
+        main: what a child's process does.
+        on_ready: is called with a child that has acknowledged its start.
+        on_exit: is called with one that is gone, and why.
+        on_message: is called with any other message.
+    """
+
+    def __init__(
+        self,
+        loop: Reactor,
+        main: Main,
+        *,
+        on_ready: Callable[[Running], None],
+        on_exit: Callable[[Running, Exit], None],
+        on_message: Callable[[Running, str, list[object]], None],
+    ) -> None:
+        self._loop = loop
+        self._main = main
+        self._on_ready = on_ready
+        self._on_exit = on_exit
+        self._on_message = on_message
+        self._by_pid: dict[int, Running] = {}
+        self._by_token: dict[int, Running] = {}
+        loop.add_signal_handler(signal.SIGCHLD, self.reap)
+
+    def __len__(self) -> int:
+        return len(self._by_pid)
+
+    def __iter__(self) -> Iterator[Running]:
+        return iter(tuple(self._by_pid.values()))
+
+    def get(self, token: int | None) -> Running | None:
+        """The process of that token, unless it is reaped."""
+        return None if token is None else self._by_token.get(token)
+
+    def start(
+        self,
+        token: int,
+        spec: ChildSpec,
+        node: Node,
+        path: ProcessPath,
+        *,
+        listener: socket.socket | None,
+        state: object = None,
+    ) -> Running:
+        """Start a process.
+
+        Raises:
+            OSError: it cannot be started.
+            CodecError: its spec cannot be carried to a spawned process.
+        """
+        ours, theirs = ControlPipe.pair()
+        serves = spec.kind == "server"
+        identity = Identity(node, path, spec.name, next_instance(), serves)
+        plan = Plan(spec, identity, os.getpid(), listener, theirs, state)
+        method = spec.start_method if isinstance(spec, Child) else None
+        try:
+            process = launch(plan, self._main, ours, method)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        running = Running(token, spec, process)
+        self._by_pid[process.pid] = self._by_token[token] = running
+        self._loop.add_reader(ours.fileno(), self._hear, running)
+        return running
+
+    def stop(self, running: Running) -> None:
+        """Ask it to stop: over the control pipe where it listens to that, else with SIGTERM."""
+        running.stopped = True
+        if running.ready and running.kind in ("server", "supervisor"):
+            running.process.control.send("stop")
+        elif running.kind == "command":
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.process.pid, signal.SIGTERM)
+        else:
+            running.process.signal(signal.SIGTERM)
+
+    def kill(self, running: Running) -> None:
+        """SIGKILL, to the process and what it started in its group."""
+        _kill_group(running.process.pid)
+        running.process.signal(signal.SIGKILL)
+
+    # --- what they say -------------------------------------------------------------------------
+
+    def _hear(self, running: Running) -> None:
+        messages = running.process.control.receive()
+        if messages is None:
+            self._loop.remove_reader(running.process.control.fileno())
+            if running.kind == "command" and not running.words.exit:
+                # It was closed by the exec: the program runs.
+                self._become_ready(running)
+            return
+        for message in messages:
+            self._take(running, message)
+
+    def _take(self, running: Running, message: Message) -> None:
+        kind, args = message
+        if kind == "ready":
+            self._become_ready(running)
+        elif kind in ("exit", "failed", "crash"):
+            running.words.hear(kind, args)
+            if kind != "crash":
+                self._expect_end(running)
+        else:
+            self._on_message(running, kind, args)
+
+    def _become_ready(self, running: Running) -> None:
+        if not running.ready:
+            running.ready = True
+            self._on_ready(running)
+            if running.stopped:
+                # The SIGTERM may have come when it had just stopped listening for it.
+                self.stop(running)
+
+    def _expect_end(self, running: Running) -> None:
+        limit = running.spec.shutdown
+        seconds = limit if isinstance(limit, (int, float)) else _LAST_WORDS_PATIENCE
+        self._loop.call_later(seconds, self._kill_if_there, running)
+
+    def _kill_if_there(self, running: Running) -> None:
+        if self._by_pid.get(running.process.pid) is running:
+            self.kill(running)
+
+    # --- their ends ----------------------------------------------------------------------------
+
+    def reap(self) -> None:
+        """Reap whoever is gone: children, and the descendants of children that we adopted.
+
+        SIGCHLD is merged while it is pending (signal(7)), so one of them may stand for many.
+        """
+        while True:
+            try:
+                status = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if status is None:
+                return
+            # Before the pid is reaped, and may become another's, along with its group's number.
+            _kill_group_of_dead(status.si_pid)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(status.si_pid, 0)
+            running = self._by_pid.pop(status.si_pid, None)
+            if running is not None:
+                self._gone(running, status)
+
+    def _gone(self, running: Running, status: os.waitid_result) -> None:
+        del self._by_token[running.token]
+        control = running.process.control
+        for message in control.drain():
+            self._take(running, message)
+        self._loop.remove_reader(control.fileno())
+        control.close()
+        self._on_exit(
+            running, exit_of(status, running.kind, running.words, stopped=running.stopped)
+        )
+
+
+def _kill_group_of_dead(pid: int) -> None:
+    """Kill what a dead process left in its group, unless it made a session of its own."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) == pid and os.getsid(pid) == os.getsid(0) and pid != os.getpid():
+            os.killpg(pid, signal.SIGKILL)
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)

@@ -1,0 +1,270 @@
+"""A supervisor's process: events go to the machine, and its actions are carried out here."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from supervisor._context import Identity
+from supervisor._core.machine import Machine
+from supervisor._core.messages import (
+    Action,
+    Boot,
+    Cancel,
+    ChildExited,
+    ChildReady,
+    Close,
+    Ended,
+    Event,
+    Kill,
+    Open,
+    Refuse,
+    Reply,
+    Report,
+    Schedule,
+    Shutdown,
+    Spawn,
+    Started,
+    Terminate,
+    Timer,
+    TimerFired,
+)
+from supervisor._driver.administration import Administration
+from supervisor._driver.children import Children, Running
+from supervisor._driver.ends import Ends
+from supervisor._driver.exits import LastWords
+from supervisor._driver.news import News
+from supervisor._driver.reports import log_report
+from supervisor._driver.timers import Timers
+from supervisor._errors import NameTaken
+from supervisor._exit import Exit
+from supervisor._loop import Loop
+from supervisor._node import listen
+from supervisor._process.launch import Main
+from supervisor._server.endpoint import Endpoint
+from supervisor._supervisor import ChildSpec, Supervisor
+from supervisor._wire.codec import CodecError
+
+__all__ = ["SupervisorProcess", "handle_stop_signals"]
+
+logger = logging.getLogger("supervisor")
+
+
+class SupervisorProcess:
+    """Runs one supervisor on a loop.
+
+    Args:
+        spec: the supervisor.
+        identity: who this process is.
+        listener: its listening socket.
+        loop: the loop to run on; it is stopped when all is over.
+        main: what a child's process does.
+        on_started: is called when every child is ready.
+        on_ended: is called when every child is gone, with the reason, or the failure to start.
+    """
+
+    def __init__(
+        self,
+        spec: Supervisor,
+        identity: Identity,
+        listener: socket.socket,
+        loop: Loop,
+        main: Main,
+        *,
+        on_started: Callable[[], None],
+        on_ended: Callable[[Ended], None],
+    ) -> None:
+        self.spec = spec
+        self.identity = identity
+        self.loop = loop
+        self.machine = Machine(spec)
+        self.ends = Ends(loop)
+        self.news = News(loop, identity.node)
+        self.children = Children(
+            loop,
+            main,
+            on_ready=self._child_ready,
+            on_exit=self.child_gone,
+            on_message=self.child_said,
+        )
+        # Processes that are not the machine's business: their tokens are below 0.
+        self.extras: dict[str, Running] = {}
+        self.on_extra_gone: Callable[[Running, Exit], None] | None = None
+        self.on_extra_said: Callable[[str, list[Any]], None] | None = None
+        self._timers = Timers(loop, self._fire)
+        self._listeners: dict[str, socket.socket] = {}
+        self._last_gone: Running | None = None
+        self._on_started = on_started
+        self._on_ended = on_ended
+        self._administration = Administration(self)
+        self._endpoint = Endpoint(loop, listener, self._administration.receive)
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def boot(self) -> None:
+        """Tell the registry of the children, and start them."""
+        # What is here by now stays: a collection in a child must not copy all of its pages.
+        gc.collect()
+        gc.freeze()
+        self._endpoint.open()
+        children = [[child.id, child.name, child.kind] for child in self.spec.children]
+        try:
+            await self.news.tell("publish", list(self.identity.path), children)
+        except NameTaken as error:
+            self._end(Ended(Exit("error", error=repr(error))))
+            return
+        self.feed(Boot())
+
+    def shut_down(self) -> None:
+        """Stop in order."""
+        self.feed(Shutdown())
+
+    def kill_children(self) -> None:
+        """Stop at once: nobody is waited for."""
+        for running in self.children:
+            self.children.kill(running)
+
+    def feed(self, event: Event) -> None:
+        """Let the machine decide, and do what it says."""
+        for action in self.machine.handle(event, self.loop.time()):
+            self._perform(action)
+
+    def _fire(self, timer: Timer) -> None:
+        self.feed(TimerFired(timer))
+
+    def _end(self, ended: Ended) -> None:
+        self._administration.ended(ended.exit)
+        self.loop.create_task(self._close(ended))
+
+    async def _close(self, ended: Ended) -> None:
+        """Answer who still waits, and be done."""
+        await self._administration.drain()
+        self._on_ended(ended)
+
+    def close(self) -> None:
+        """Let go of the sockets."""
+        self.news.close()
+        for id in tuple(self._listeners):
+            self._close_listener(id)
+        self._endpoint.close()
+
+    # --- actions -------------------------------------------------------------------------------
+
+    def _perform(self, action: Action) -> None:  # noqa: C901, PLR0912  a case for each action
+        match action:
+            case Open(spec):
+                self._open(spec)
+            case Close(id, forgotten):
+                self._withdraw(id, forgotten=forgotten)
+            case Spawn(token, spec):
+                self._spawn(token, spec)
+            case Terminate(token):
+                self._with(token, self.children.stop)
+            case Kill(token):
+                self._with(token, self.children.kill)
+            case Schedule(timer, seconds):
+                self._timers.schedule(timer, seconds)
+            case Cancel(timer):
+                self._timers.cancel(timer)
+            case Reply(request, value):
+                self._administration.answer(request, value)
+            case Refuse(request, error):
+                self._administration.refuse(request, error)
+            case Report():
+                self._report(action)
+            case Started():
+                self._on_started()
+            case Ended():
+                self._end(action)
+            case _:
+                assert_never(action)
+
+    def _with(self, token: int, do: Callable[[Running], None]) -> None:
+        running = self.children.get(token)
+        if running is not None:
+            do(running)
+
+    def _open(self, spec: ChildSpec) -> None:
+        if spec.kind in ("server", "supervisor"):
+            path = self.identity.node.socket_path((*self.identity.path, spec.id))
+            try:
+                self._listeners[spec.id] = listen(path)
+            except OSError as error:
+                # The Spawn that follows finds no socket, and says so.
+                logger.error("no socket for %r: %s", spec.id, error)
+        if self.machine.phase != "booting":
+            self.news.tell("resume", [*self.identity.path, spec.id])
+
+    def _withdraw(self, id: str, *, forgotten: bool) -> None:
+        self._close_listener(id)
+        # While the supervisor itself is ending, its own supervisor knows what becomes of the names.
+        if self.machine.phase in ("booting", "running"):
+            self.news.tell("forget" if forgotten else "stop", [*self.identity.path, id])
+
+    def _close_listener(self, id: str) -> None:
+        listener = self._listeners.pop(id, None)
+        if listener is not None:
+            listener.close()
+            try:
+                os.unlink(self.identity.node.socket_path((*self.identity.path, id)))
+            except FileNotFoundError:
+                logger.debug("the socket of %r was gone already", id)
+
+    def _spawn(self, token: int, spec: ChildSpec) -> None:
+        listener = self._listeners.get(spec.id)
+        path = (*self.identity.path, spec.id)
+        try:
+            if listener is None and spec.kind in ("server", "supervisor"):
+                raise OSError("it has no listening socket")
+            self.children.start(token, spec, self.identity.node, path, listener=listener)
+        except (OSError, CodecError) as error:
+            exit = Exit("error", error=f"no process could be started: {error}")
+            self.loop.call_soon(self.feed, ChildExited(token, exit))
+
+    def _report(self, report: Report) -> None:
+        running = self.children.get(report.token) or self._last_gone
+        if running is not None and running.token == report.token:
+            log_report(self.identity.path, report, running.process.pid, running.words)
+        else:
+            log_report(self.identity.path, report, None, LastWords())
+
+    # --- events --------------------------------------------------------------------------------
+
+    def _child_ready(self, running: Running) -> None:
+        self.feed(ChildReady(running.token))
+
+    def child_gone(self, running: Running, exit: Exit) -> None:
+        """A child's process is reaped."""
+        if running.token < 0:
+            if self.on_extra_gone is not None:
+                self.on_extra_gone(running, exit)
+            return
+        self.ends.add(running.spec.id, running.process.instance, exit)
+        self._last_gone = running
+        self.feed(ChildExited(running.token, exit, running.words.path))
+
+    def child_said(self, running: Running, kind: str, args: list[Any]) -> None:
+        """A child has sent a message that is not about its life."""
+        if running.token < 0 and self.on_extra_said is not None:
+            self.on_extra_said(kind, args)
+            return
+        logger.warning("child %r sent an unknown message: %s %.100r", running.spec.id, kind, args)
+
+
+def handle_stop_signals(loop: Loop, process: SupervisorProcess) -> None:
+    """Stop in order at SIGTERM; at a second one, at once."""
+    signals: list[int] = []
+
+    def stop() -> None:
+        signals.append(signal.SIGTERM)
+        if len(signals) == 1:
+            process.shut_down()
+        else:
+            process.kill_children()
+
+    loop.add_signal_handler(signal.SIGTERM, stop)

@@ -1,0 +1,79 @@
+"""The control pipe between a supervisor and a child: notifications, and an end of file.
+
+====================  ===========================================================================
+from the child        ``ready``; ``failed`` (the path below it, the error, the traceback) in its
+                      place; ``exit`` (an Exit) before it ends by itself; ``crash`` (what it was
+                      doing); from the registry also ``journal``
+from the supervisor   ``stop``
+====================  ===========================================================================
+
+Its end of file, on either side, means that the other process is gone.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from supervisor._wire.codec import CodecError, Decoder, encode
+from supervisor._wire.frames import NOTIFICATION, FrameError, FrameReader, frame_limit
+
+__all__ = ["ControlPipe", "Message"]
+
+Message = tuple[str, list[Any]]
+
+
+class ControlPipe:
+    """One end of a control pipe."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self._reader = FrameReader(frame_limit())
+        self._decoder = Decoder()
+
+    @classmethod
+    def pair(cls) -> tuple[ControlPipe, ControlPipe]:
+        """Both ends of a new one."""
+        one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        return cls(one), cls(other)
+
+    def fileno(self) -> int:
+        """The descriptor, for a selector."""
+        return self.socket.fileno()
+
+    def send(self, kind: str, *args: Any) -> bool:
+        """Tell the other side; says whether it is still there to be told."""
+        try:
+            self.socket.sendall(encode([NOTIFICATION, kind, [list(args), {}]]))
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> list[Message] | None:
+        """What the other side has told; None at the end of file."""
+        messages: list[Message] = []
+        try:
+            data = self.socket.recv(65536, socket.MSG_DONTWAIT)
+            if not data:
+                return None
+            for frame in self._reader.feed(data):
+                _, kind, (args, _) = self._decoder.decode(frame.data)
+                messages.append((kind, args))
+        except BlockingIOError:
+            return messages
+        except (OSError, FrameError, CodecError, ValueError, TypeError):
+            # Only the two processes write here; what is no message is as good as an end.
+            return None
+        return messages
+
+    def drain(self) -> list[Message]:
+        """All that a process which is gone has told."""
+        messages: list[Message] = []
+        while received := self.receive():
+            messages += received
+        return messages
+
+    def close(self) -> None:
+        """Close this end."""
+        self._reader.close()
+        self.socket.close()

@@ -1,0 +1,253 @@
+"""How a process of a tree comes into the world: by fork, or by spawn where that is not safe.
+
+A fork takes a millisecond or two: the supervisor has one thread, has imported the modules of its
+children, and holds little else. The child must get rid of what is not its own before it does
+anything else: signal handlers (with the wake-up descriptor, which is shared with the parent), every
+descriptor but its own, the idea that the parent's loop is running. The parent's objects stay
+referenced from the frames below, and are never finalised: their descriptors' numbers will be in use
+again by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import multiprocess
+
+from supervisor._context import Identity, enter
+from supervisor._process.control import ControlPipe
+from supervisor._process.deathsig import die_with_parent, set_process_name
+from supervisor._wire.blob import copy_to_descriptor
+from supervisor._wire.codec import pack_spec
+
+__all__ = ["Plan", "Process", "launch", "spawn"]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a new process is to be.
+
+    Attributes:
+        spec: of the child; anything, for ``main`` to understand.
+        identity: who it is.
+        parent: the pid of the process that starts it.
+        listener: its listening socket, if it has one.
+        control: its end of the control pipe.
+        state: what else it is born with.
+    """
+
+    spec: Any
+    identity: Identity
+    parent: int
+    listener: socket.socket | None
+    control: ControlPipe
+    state: Any = None
+
+
+Main = Callable[[Plan], int]
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """A process that was started, until it is reaped."""
+
+    pid: int
+    instance: int
+    control: ControlPipe
+    ready: bool = False
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def signal(self, number: int) -> None:
+        """Send it a signal. Its pid is its own until it is reaped, and that only we do."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+
+_instances = 0
+
+
+def next_instance() -> int:
+    """A number for one run of a process, unlike any other's of this supervisor or its successor."""
+    global _instances  # noqa: PLW0603  the last one that was given out
+    _instances = max(time.time_ns(), _instances + 1)
+    return _instances
+
+
+def launch(plan: Plan, main: Main, control: ControlPipe, method: str | None) -> Process:
+    """Start a process.
+
+    Args:
+        plan: what it is to be.
+        main: what it does; in a spawned process it is found by its module and name.
+        control: this process's end of the control pipe.
+        method: ``fork`` or ``spawn``; None forks where that is safe.
+
+    Raises:
+        OSError: it cannot be started: there are too many processes, or there is no memory.
+        CodecError: the plan cannot be carried to a spawned process.
+    """
+    pid = spawn(plan, main) if (method or _safe_method()) == "spawn" else _fork(plan, main)
+    with contextlib.suppress(OSError):
+        # The child does the same: whoever comes first, it is done before either goes on.
+        os.setpgid(pid, pid)
+    return Process(pid, plan.identity.instance, control)
+
+
+def _safe_method() -> str:
+    return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
+
+
+# --- fork --------------------------------------------------------------------------------------
+
+_ALL_SIGNALS = signal.valid_signals()
+_fork_context = multiprocess.get_context("fork")
+
+
+def _fork(plan: Plan, main: Main) -> int:
+    # A signal that reached the child before it has let go of the handlers would be handled as if
+    # by the parent, whose wake-up descriptor it shares.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
+    try:
+        process = _fork_context.Process(
+            target=_forked, args=(plan, main), name=title_of(plan.identity)
+        )
+        process.start()
+        # We reap by ourselves; the list would be polled, pid by pid, at each further start.
+        multiprocess.process._children.discard(process)  # noqa: SLF001
+        return int(process.pid)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _forked(plan: Plan, main: Main) -> None:
+    asyncio._set_running_loop(None)  # noqa: SLF001  what its own loops do when they end
+    _forget_signals()
+    kept = [plan.control.fileno(), *([plan.listener.fileno()] if plan.listener else [])]
+    _close_others(kept)
+    sys.exit(begin(plan, main))
+
+
+def _forget_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in _HANDLED:
+        signal.signal(number, signal.SIG_DFL)
+
+
+# Those that a supervisor handles, and that its children are not to inherit.
+_HANDLED = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1)
+
+
+def _close_others(kept: list[int]) -> None:
+    """Close every descriptor but the standard ones and these."""
+    before = 2
+    for descriptor in (*sorted(kept), resource.getrlimit(resource.RLIMIT_NOFILE)[0]):
+        os.closerange(before + 1, descriptor)
+        before = descriptor
+    null = os.open(os.devnull, os.O_RDONLY)
+    if null != 0:
+        os.dup2(null, 0)
+        os.close(null)
+
+
+def begin(plan: Plan, main: Main) -> int:
+    """Become the process of the plan, forked or spawned, and do what it is for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(plan.parent)
+    with contextlib.suppress(OSError):
+        os.setpgid(0, 0)
+    set_process_name(title_of(plan.identity))
+    enter(plan.identity)
+    return main(plan)
+
+
+def title_of(identity: Identity) -> str:
+    """What a process is called, for those who look at it from outside."""
+    return identity.path[-1] if identity.path else f"regrow {identity.node.name}"
+
+
+def unblock_signals() -> None:
+    """Let signals in: the process has said what it does with them."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALL_SIGNALS)
+
+
+# --- spawn -------------------------------------------------------------------------------------
+
+
+def spawn(plan: Plan, main: Main) -> int:
+    """Start a fresh interpreter with the plan.
+
+    Raises:
+        OSError: it cannot be started.
+        CodecError: the plan cannot be carried there.
+    """
+    payload = _payload(plan, main)
+    descriptors = [payload, plan.control.fileno()]
+    if plan.listener is not None:
+        descriptors.append(plan.listener.fileno())
+    try:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        command = _command(descriptors)
+        return os.posix_spawn(
+            command[0],
+            command,
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=[*_HANDLED, signal.SIGINT, signal.SIGPIPE],
+        )
+    finally:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        os.close(payload)
+
+
+def _payload(plan: Plan, main: Main) -> int:
+    """A file that holds what a fresh interpreter needs to know."""
+    content = pack_spec(
+        {
+            "path": sys.path,
+            "argv": sys.argv,
+            "main": main,
+            "identity": plan.identity,
+            "parent": plan.parent,
+            "state": plan.state,
+            "spec": pack_spec(plan.spec),
+        }
+    )
+    descriptor = os.memfd_create("regrow-plan") if hasattr(os, "memfd_create") else _file()
+    copy_to_descriptor(content, descriptor)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _file() -> int:
+    import tempfile  # noqa: PLC0415  only where there is no memfd
+
+    descriptor, path = tempfile.mkstemp(prefix="regrow-plan-")
+    os.unlink(path)
+    return descriptor
+
+
+def _command(descriptors: list[int]) -> list[str]:
+    here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    code = (
+        f"import sys; sys.path.insert(0, {here!r}); "
+        f"from supervisor._process.spawned import main; main(*{descriptors!r})"
+    )
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
+    return [sys.executable, *flags, "-c", code]

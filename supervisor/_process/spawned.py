@@ -1,0 +1,46 @@
+"""The other side of a spawn: a fresh interpreter becomes the process of the plan."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+from supervisor._process.control import ControlPipe
+from supervisor._process.launch import Plan, begin
+from supervisor._wire.codec import CodecError, unpack_spec
+
+__all__ = ["main"]
+
+
+def main(payload: int, control: int, listener: int | None = None) -> None:
+    """Read the plan, and begin.
+
+    Args:
+        payload: the descriptor of a file that holds it.
+        control: the descriptor of the control pipe.
+        listener: the descriptor of the listening socket, where there is one.
+    """
+    for descriptor in (control, *([] if listener is None else [listener])):
+        os.set_inheritable(descriptor, False)
+    with os.fdopen(payload, "rb") as file:
+        content = file.read()
+    pipe = ControlPipe(socket.socket(fileno=control))
+    # The path first: what the rest refers to is found by it.
+    try:
+        known = unpack_spec(content)
+        sys.path[:] = known["path"]
+        sys.argv[:] = known["argv"]
+        spec = unpack_spec(known["spec"])
+    except CodecError as error:
+        pipe.send("failed", [], f"the spec {error}", None)
+        sys.exit(1)
+    plan = Plan(
+        spec,
+        known["identity"],
+        known["parent"],
+        None if listener is None else socket.socket(fileno=listener),
+        pipe,
+        known["state"],
+    )
+    sys.exit(begin(plan, known["main"]))

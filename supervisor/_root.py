@@ -1,0 +1,198 @@
+"""The root of a tree: the node's lock, the registry, and the outermost supervisor."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from supervisor._context import Identity, current, enter, leave
+from supervisor._core.messages import Ended
+from supervisor._driver.children import Running
+from supervisor._driver.main import child_main, raise_descriptor_limit
+from supervisor._driver.supervisor_process import SupervisorProcess
+from supervisor._errors import StartError
+from supervisor._exit import Exit
+from supervisor._loop import new_loop
+from supervisor._names import Names
+from supervisor._node import REGISTRY, ROOT, Node, NodeLock, listen
+from supervisor._process.deathsig import adopt_orphans
+from supervisor._process.launch import next_instance
+from supervisor._registry import Registry
+from supervisor._spec import Child
+from supervisor._supervisor import Supervisor
+
+__all__ = ["Root", "run_tree"]
+
+logger = logging.getLogger("supervisor")
+
+# The registry is started again at once, but one that dies as soon as it lives is waited with.
+_REGISTRY_STABLE = 1.0
+_REGISTRY_PAUSE = 0.2
+
+# No token of the machine's.
+_REGISTRY_TOKEN = -1
+
+
+class Root:
+    """The root process of a node.
+
+    Args:
+        spec: the tree.
+        node: the node that it becomes.
+        on_started: is called when every child is ready.
+    """
+
+    def __init__(self, spec: Supervisor, node: Node, on_started: Callable[[], None]) -> None:
+        self._spec = spec
+        self._node = node
+        self._on_started = on_started
+        self._lock = NodeLock(node)
+        self._loop = new_loop()
+        self._names = Names()
+        self._registry_since = 0.0
+        self._registry_listener: socket.socket | None = None
+        self._ended: Ended | None = None
+        self._stopping = 0
+        self.process: SupervisorProcess | None = None
+
+    @property
+    def loop(self) -> Any:
+        """The loop that it runs on."""
+        return self._loop
+
+    def run(self) -> Ended:
+        """Run until the tree has ended.
+
+        Raises:
+            NodeRunning: the node runs already.
+            StartError: its folder cannot be used.
+            SupervisorError: the registry refused the tree's names.
+        """
+        self._lock.acquire()
+        try:
+            self._prepare()
+            boot = self._loop.create_task(self._boot())
+            self._loop.run_forever()
+            if boot.done() and not boot.cancelled() and boot.exception() is not None:
+                raise boot.exception() or RuntimeError
+        finally:
+            self._close()
+        return self._ended or Ended(Exit("error", error="the root ended without a reason"))
+
+    def stop(self) -> None:
+        """Stop in order; a second time, at once."""
+        self._stopping += 1
+        if self.process is None or self.process.machine.phase == "new":
+            self._finish(Ended(Exit("shutdown")))
+        elif self._stopping == 1:
+            self.process.shut_down()
+        else:
+            self.process.kill_children()
+
+    def _prepare(self) -> None:
+        adopt_orphans()
+        raise_descriptor_limit()
+        identity = Identity(self._node, ROOT, self._spec.name, next_instance())
+        enter(identity)
+        self._registry_listener = listen(self._node.socket_path(REGISTRY))
+        self.process = SupervisorProcess(
+            self._spec,
+            identity,
+            listen(self._node.socket_path(ROOT)),
+            self._loop,
+            child_main,
+            on_started=self._on_started,
+            on_ended=self._finish,
+        )
+        self.process.on_extra_gone = self._registry_gone
+        self.process.on_extra_said = self._registry_said
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._loop.add_signal_handler(number, self.stop)
+
+    async def _boot(self) -> None:
+        if self.process is None:
+            raise RuntimeError("the root is not prepared")
+        self._start_registry()
+        await self.process.boot()
+
+    def _finish(self, ended: Ended) -> None:
+        self._ended = ended
+        self._loop.stop()
+
+    def _close(self) -> None:
+        if self.process is not None:
+            registry = self.process.extras.get(REGISTRY[0])
+            if registry is not None:
+                self._end_registry(registry)
+            self.process.close()
+        if self._registry_listener is not None:
+            self._registry_listener.close()
+        self._loop.close()
+        self._lock.release()
+
+    # --- the registry --------------------------------------------------------------------------
+
+    def _start_registry(self) -> None:
+        if self.process is None or self._ended is not None:
+            return
+        self._registry_since = time.monotonic()
+        try:
+            running = self.process.children.start(
+                _REGISTRY_TOKEN,
+                Child(Registry, {"names": None, "control": None}, id="registry"),
+                self._node,
+                REGISTRY,
+                listener=self._registry_listener,
+                state=self._names,
+            )
+        except OSError as error:
+            logger.error("the registry could not be started: %s", error)
+            self._loop.call_later(_REGISTRY_PAUSE, self._start_registry)
+            return
+        self.process.extras[REGISTRY[0]] = running
+
+    def _registry_gone(self, running: Running, exit: Exit) -> None:
+        if self.process is None:
+            return
+        self.process.extras.pop(REGISTRY[0], None)
+        self.process.ends.add(REGISTRY[0], running.process.instance, exit)
+        logger.error("the registry (pid %d) ended: %s", running.process.pid, exit)
+        stable = time.monotonic() - self._registry_since > _REGISTRY_STABLE
+        if stable:
+            self._start_registry()
+        else:
+            self._loop.call_later(_REGISTRY_PAUSE, self._start_registry)
+
+    def _registry_said(self, kind: str, args: list[Any]) -> None:
+        """The registry has changed its table: so changes its copy."""
+        if kind == "journal":
+            operation, arguments = args
+            self._names.apply(operation, arguments)
+
+    def _end_registry(self, registry: Running) -> None:
+        registry.process.signal(signal.SIGKILL)
+        os.waitpid(registry.process.pid, 0)
+        registry.process.control.close()
+
+
+def run_tree(spec: Supervisor, node: str, run_dir: Any) -> int:
+    """Become the root of a tree; see Supervisor.run."""
+    before = current()
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    try:
+        ended = Root(spec, Node.named(node, run_dir), lambda: None).run()
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        leave(before)
+    if ended.failure is not None:
+        exit = ended.failure.exit
+        raise StartError(ended.failure.path, exit.error or str(exit), exit.traceback)
+    return 0 if ended.exit.is_orderly else 1

@@ -1,0 +1,403 @@
+"""The life of a server process: built, ready, serving, stopped or crashed."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
+
+from supervisor._context import Identity
+from supervisor._errors import BadCall, NoProcess
+from supervisor._exit import Exit
+from supervisor._loop import Reactor, new_loop
+from supervisor._process.control import ControlPipe
+from supervisor._process.launch import unblock_signals
+from supervisor._server.endpoint import Connection, Endpoint
+from supervisor._server.operations import (
+    Operation,
+    declared_errors,
+    find_operations,
+    has_async_operations,
+    unknown,
+)
+from supervisor._server.responses import (
+    Response,
+    error_response,
+    going_down_response,
+    result_response,
+)
+from supervisor._server.server import Server, serve_with
+from supervisor._spec import Child
+from supervisor._wire.blob import take_values
+from supervisor._wire.codec import CodecError, Decoder
+from supervisor._wire.frames import NOTIFICATION, REQUEST, Frame, FrameError, read_header
+
+__all__ = ["ServerProcess"]
+
+logger = logging.getLogger("supervisor")
+
+# How long callers that do not read are waited for when the process ends.
+_DRAIN_SECONDS = 1.0
+
+
+class ServerProcess:
+    """Serves one object to its callers until it is stopped, stops itself, or crashes.
+
+    Args:
+        child: the spec.
+        identity: who this process is.
+        listener: its listening socket, held by the supervisor too.
+        control: the pipe to the supervisor.
+    """
+
+    def __init__(
+        self, child: Child, identity: Identity, listener: socket.socket, control: ControlPipe
+    ) -> None:
+        self._child = child
+        self._identity = identity
+        self._control = control
+        self._loop: Reactor = (
+            asyncio.new_event_loop() if has_async_operations(child.target) else new_loop()
+        )
+        self._endpoint = Endpoint(self._loop, listener, self._receive)
+        self._decoder = Decoder()
+        self._mailbox: deque[tuple[Connection, Frame] | Callable[[], object]] = deque()
+        self._scheduled = False
+        # Replies that are not there yet: of asynchronous operations, and of futures.
+        self._later: dict[Any, tuple[Connection, int]] = {}
+        self._exit: Exit | None = None
+        self._server: Any = None
+        self._operations: dict[str, Operation] = {}
+        self._declared: tuple[type[BaseException], ...] = ()
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Serve; return the exit status."""
+        signal.signal(signal.SIGTERM, _raise_system_exit)
+        try:
+            unblock_signals()
+            self._build()
+        except BaseException as error:  # noqa: BLE001  whatever a constructor raises
+            return self._start_failed(error)
+        self._loop.add_signal_handler(signal.SIGTERM, self._stop, Exit("shutdown", 0))
+        self._loop.add_reader(self._control.fileno(), self._controlled)
+        self._endpoint.open()
+        self._control.send("ready")
+        self._loop.run_forever()
+        return self._end(self._exit or Exit("shutdown", 0))
+
+    def _build(self) -> None:
+        serve_with(self)
+        self._server = self._child.target(*self._child.args, **self._child.kwargs)
+        self._operations = find_operations(self._server)
+        self._declared = declared_errors(self._server)
+        if isinstance(self._server, Server):
+            self._server.on_start()
+
+    def _start_failed(self, error: BaseException) -> int:
+        if isinstance(error, SystemExit) and error.code == _STOPPED:
+            self._control.send("exit", Exit("shutdown", 0))
+            return 0
+        self._control.send("failed", [], repr(error), _traceback(error))
+        return 1
+
+    def _controlled(self) -> None:
+        messages = self._control.receive()
+        if messages is None:
+            # The supervisor is gone: nobody would restart, or stop, this process ever again.
+            os._exit(1)
+        for kind, _ in messages:
+            if kind == "stop":
+                self._stop(Exit("shutdown", 0))
+
+    def _stop(self, exit: Exit) -> None:
+        if self._exit is None:
+            self._exit = exit
+        self._loop.stop()
+
+    def _end(self, exit: Exit) -> int:
+        """End in order."""
+        self._endpoint.stop_accepting()
+        error = self._terminate(exit)
+        if error is not None:
+            exit = _error_exit(error)
+        self._control.send("exit", exit)
+        self._release_callers(exit)
+        self._endpoint.close()
+        self._loop.close()
+        return exit.code or 0
+
+    def _terminate(self, exit: Exit) -> BaseException | None:
+        """Let the object end its work; what it raises instead is returned."""
+        try:
+            if isinstance(self._server, Server):
+                self._server.terminate(exit)
+            close = getattr(self._server, "close", None)
+            if callable(close) and exit.is_orderly:
+                close()
+        except BaseException as error:  # noqa: BLE001  it ends in any case
+            return error
+        return None
+
+    def _release_callers(self, exit: Exit) -> None:
+        """Tell who still waits that the answer will not come."""
+        for connection, call_id in self._later.values():
+            self._put(connection, going_down_response(call_id, exit, taken=True))
+        while self._mailbox:
+            item = self._mailbox.popleft()
+            if isinstance(item, tuple):
+                connection, frame = item
+                waiting = _request_id(frame)
+                if waiting is not None:
+                    self._put(connection, going_down_response(waiting, exit, taken=False))
+        for connection in tuple(self._endpoint.connections):
+            connection.drain(_DRAIN_SECONDS)
+
+    def _crash(
+        self,
+        error: BaseException,
+        doing: str,
+        args: object,
+        connection: Connection | None = None,
+        call_id: int | None = None,
+    ) -> NoReturn:
+        """End because of a bug; the callers are told, and the supervisor gets a report."""
+        exit = _error_exit(error)
+        self._endpoint.stop_accepting()
+        if connection is not None and call_id is not None:
+            self._put(connection, going_down_response(call_id, exit, taken=True))
+        self._control.send("crash", doing, f"{args!r:.300}")
+        second = self._terminate(exit)
+        if second is not None:
+            logger.error("%s: terminate failed too", doing, exc_info=second)
+        self._control.send("exit", exit)
+        self._release_callers(exit)
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            _flush(stream)
+        # Not by way of the interpreter's own end, which would wait for threads that hang.
+        os._exit(1)
+
+    # --- what a server can ask of its process ----------------------------------------------------
+
+    def call_later(
+        self, seconds: float, method: Callable[..., object], args: tuple[Any, ...]
+    ) -> None:
+        """Call the method, in turn with the operations."""
+        self._loop.call_later(seconds, self._enqueue, partial(self._carry_out_later, method, args))
+
+    def stop(self) -> None:
+        """End, once the reply to the operation that runs is sent."""
+        self._loop.call_soon(self._stop, Exit("normal", 0))
+
+    def _carry_out_later(self, method: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        try:
+            result = method(*args)
+        except BaseException as error:  # noqa: BLE001  a bug, whatever it is
+            self._crash(error, f"call_later({getattr(method, '__name__', method)})", args)
+        if asyncio.iscoroutine(result):
+            later = self._loop.create_task(result)
+            later.add_done_callback(partial(self._finished, "call_later", args, None, None))
+
+    # --- calls ---------------------------------------------------------------------------------
+
+    def _receive(self, connection: Connection, frame: Frame) -> None:
+        self._enqueue((connection, frame))
+
+    def _enqueue(self, item: tuple[Connection, Frame] | Callable[[], object]) -> None:
+        self._mailbox.append(item)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._work)
+
+    def _work(self) -> None:
+        """Carry out what is in the mailbox, in order of arrival."""
+        self._scheduled = False
+        mailbox = self._mailbox
+        while mailbox:
+            item = mailbox.popleft()
+            if not isinstance(item, tuple):
+                item()
+                continue
+            connection, frame = item
+            self._carry_out(connection, frame)
+            # Answers to one caller that follow one another are sent together.
+            following = mailbox[0] if mailbox else None
+            if not isinstance(following, tuple) or following[0] is not connection:
+                connection.flush()
+
+    def _carry_out(self, connection: Connection, frame: Frame) -> None:
+        try:
+            message = self._decoder.decode(frame.data, frame.descriptors)
+        except CodecError as error:
+            self._refuse_undecodable(connection, frame, error)
+            return
+        try:
+            if message[0] == REQUEST:
+                _, call_id, name, params = message
+                args, kwargs, *extras = params
+            elif message[0] == NOTIFICATION:
+                _, name, params = message
+                args, kwargs, *extras = params
+                call_id = None
+            else:
+                raise ValueError("a response")
+        except (ValueError, TypeError, IndexError, KeyError):
+            logger.warning("a connection is closed: not a call: %.100r", message)
+            connection.close()
+            return
+        if extras and self._is_void(connection, call_id, extras):
+            return
+        operation = self._operations.get(name) if isinstance(name, str) else None
+        if operation is None:
+            self._refuse(connection, call_id, unknown(self._server, name, self._operations))
+        elif type(args) is not list or type(kwargs) is not dict:
+            self._refuse(connection, call_id, BadCall(f"{name}: params are [args, kwargs]"))
+        else:
+            if frame.descriptors and not operation.blobs:
+                args = take_values(args)
+                kwargs = dict(zip(kwargs, take_values(list(kwargs.values())), strict=True))
+            self._operate(operation, args, kwargs, connection, call_id)
+
+    def _is_void(self, connection: Connection, call_id: int | None, extras: list[Any]) -> bool:
+        """Whether the call is for nobody: its caller has given up, or meant another process."""
+        deadline = extras[0]
+        if isinstance(deadline, float) and deadline < time.monotonic():
+            return True
+        if len(extras) > 1 and extras[1] != self._identity.instance:
+            self._refuse(connection, call_id, NoProcess("that run of the process has ended"))
+            return True
+        return False
+
+    def _operate(
+        self,
+        operation: Operation,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        connection: Connection,
+        call_id: int | None,
+    ) -> None:
+        try:
+            result = operation.method(*args, **kwargs)
+        except self._declared as error:
+            self._refuse(connection, call_id, error)
+            return
+        except BaseException as error:  # noqa: BLE001  a bug, unless the caller's
+            if isinstance(error, TypeError) and not operation.takes(args, kwargs):
+                self._refuse(connection, call_id, BadCall(str(error)))
+                return
+            self._crash(error, operation.name, (args, kwargs), connection, call_id)
+        if asyncio.iscoroutine(result):
+            result = self._loop.create_task(result)
+        elif not isinstance(result, concurrent.futures.Future):
+            self._reply(operation.name, (args, kwargs), connection, call_id, result)
+            return
+        if call_id is not None:
+            self._later[result] = (connection, call_id)
+        done = partial(self._finished, operation.name, (args, kwargs), connection, call_id)
+        if isinstance(result, asyncio.Future):
+            result.add_done_callback(done)
+        else:
+            result.add_done_callback(lambda future: self._finished_elsewhere(done, future))
+
+    def _finished_elsewhere(self, done: Callable[[Any], None], future: Any) -> None:
+        """A future is done: maybe in another thread, so the rest happens in this one."""
+        self._loop.call_soon_threadsafe(done, future)
+
+    def _finished(
+        self,
+        name: str,
+        args: object,
+        connection: Connection | None,
+        call_id: int | None,
+        future: Any,
+    ) -> None:
+        self._later.pop(future, None)
+        if future.cancelled():
+            error: BaseException | None = asyncio.CancelledError()
+        else:
+            error = future.exception()
+        if error is None:
+            if connection is not None:
+                self._reply(name, args, connection, call_id, future.result())
+                connection.flush()
+        elif connection is not None and isinstance(error, self._declared):
+            self._refuse(connection, call_id, error)
+            connection.flush()
+        else:
+            self._crash(error, name, args, connection, call_id)
+
+    # --- replies -------------------------------------------------------------------------------
+
+    def _reply(
+        self, name: str, args: object, connection: Connection, call_id: int | None, result: Any
+    ) -> None:
+        if call_id is None:
+            return
+        try:
+            response = result_response(call_id, result)
+        except (CodecError, OSError) as error:
+            self._crash(error, f"the result of {name}", args, connection, call_id)
+        self._put(connection, response)
+
+    def _refuse(self, connection: Connection, call_id: int | None, error: BaseException) -> None:
+        if call_id is None:
+            logger.warning("a cast is dropped: %s", error)
+            return
+        self._put(connection, error_response(call_id, error))
+
+    def _refuse_undecodable(self, connection: Connection, frame: Frame, error: CodecError) -> None:
+        try:
+            header = read_header(frame.data)
+        except FrameError as garbage:
+            logger.warning("a connection is closed: %s", garbage)
+            connection.close()
+            return
+        cause = error.__cause__
+        answer = cause if isinstance(cause, self._declared) else BadCall(f"the call {error}")
+        self._refuse(connection, header.id if header.kind == REQUEST else None, answer)
+
+    def _put(self, connection: Connection, response: Response) -> None:
+        connection.put(response.data, response.descriptors)
+
+
+_STOPPED = "stopped by the supervisor"
+
+
+def _raise_system_exit(*_: object) -> NoReturn:
+    raise SystemExit(_STOPPED)
+
+
+def _error_exit(error: BaseException) -> Exit:
+    return Exit("error", 1, error=repr(error), traceback=_traceback(error))
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _request_id(frame: Frame) -> int | None:
+    try:
+        header = read_header(frame.data)
+    except FrameError:
+        return None
+    return header.id if header.kind == REQUEST else None
+
+
+def _flush(stream: Any) -> None:
+    try:
+        stream.flush()
+    except (AttributeError, OSError, ValueError):
+        # None, broken or closed: there is nobody to read what is left in it.
+        return
