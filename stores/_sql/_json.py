@@ -6,10 +6,28 @@ than quadratic time and knows no such limit, so it takes over where the guard st
 """
 
 import json
+import json.encoder
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_decode = json.JSONDecoder().raw_decode
+
+
+def _make_encode() -> Callable[[Any], str]:
+    """Return `_encoder.encode`, if possible without its cost: it makes a C encoder at each call."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # an interpreter without it
+        return _encoder.encode
+    text = json.encoder.encode_basestring
+    # Its arguments are those of JSONEncoder, in an order of their own; None: do not look for
+    # cycles, which cannot be in what is checked for its depth.
+    encode = make(None, _encoder.default, text, None, ":", ",", False, False, False)
+    return lambda value: "".join(encode(value, 0))
+
+
+_encode = _make_encode()
 
 
 def dumps(value: Any) -> str:
@@ -19,7 +37,7 @@ def dumps(value: Any) -> str:
         ValueError: `value` holds a number that is not finite.
         TypeError: `value` holds what is not JSON data.
     """
-    if value == {}:
+    if not value and type(value) is dict:
         return "{}"
     try:
         return _encode(value)
@@ -36,11 +54,12 @@ def loads(text: str) -> Any:
     if text == "{}":
         return {}
     try:
-        return json.loads(text)
+        value, end = _decode(text)
     except json.JSONDecodeError:
         raise
     except ValueError:
         return json.loads(text, parse_int=_parse_integer)
+    return value if end == len(text) else json.loads(text)
 
 
 def _encode_unlimited(value: Any) -> str:

@@ -195,10 +195,13 @@ class _Batch:
         holders: list[list[Event]] = []
         rows: list[Row] = []
         for write in writes:
+            held = []
             for event, row in zip(write.events, write.event_rows, strict=True):
-                if by_id.setdefault(event.id, event) is event:
+                holder = by_id.setdefault(row[0], event)
+                if holder is event:
                     rows.append(self._numbered(event, row))
-            holders.append([by_id[event.id] for event in write.events])
+                held.append(holder)
+            holders.append(held)
         self._execute(self._statements.insert_event, rows)
         if rows and self._cursor.rowcount != len(rows):
             raise _AlreadyStored
