@@ -29,7 +29,6 @@ from __future__ import annotations
 import random as random_module
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal, assert_never
 
 from supervisor._core.children import (
@@ -63,7 +62,7 @@ from supervisor._core.messages import (
     TimerFired,
 )
 from supervisor._core.requests import Phase, Requests
-from supervisor._core.restart import is_restarted
+from supervisor._core.restart import blamed, is_restarted
 from supervisor._errors import StartError
 from supervisor._exit import Exit
 from supervisor._supervisor import Supervisor
@@ -163,7 +162,7 @@ class Machine(Requests):
         if entry is None or not isinstance(entry.state, Starting | Running | Stopping):
             return
         state = entry.state
-        how = _blamed(entry, state, exit)
+        how = blamed(entry.spec, state, exit)
         before = state.before if isinstance(state, Stopping) else state
         was_asked = isinstance(state, Stopping) and state.was_asked
         failed = isinstance(before, Starting) and not was_asked
@@ -222,6 +221,7 @@ class Machine(Requests):
             return self._step_group(self._group)
         if self._ends and self.phase == "running":
             self._judge(*self._ends.popleft())
+            self._adopt()
             return True
         return False
 
@@ -236,9 +236,8 @@ class Machine(Requests):
 
     def _judge(self, entry: Entry, down: Down) -> None:
         if entry.state is not down:
-            # A caller or a group restart was faster.
-            self._adopt()
-        elif down.since is None or is_restarted(entry.spec.restart, down.exit):
+            return  # a caller or a group restart was faster
+        if down.since is None or is_restarted(entry.spec.restart, down.exit):
             self._restart(entry, down)
         else:
             self._end_for_good(entry)
@@ -340,9 +339,11 @@ class Machine(Requests):
         return wait
 
     def _adopt(self) -> None:
-        """Start what a group restart has left behind, now that the child that failed is gone."""
+        """Start what a group restart has left behind, where nobody's end will lead to that."""
+        if self._ends or self._group is not None or self.spec.strategy == "one_for_one":
+            return
         entries = [entry for entry in self._children if entry.is_planned]
-        if self._group is None and entries:
+        if entries:
             self._group = Group.start("restart", entries)
 
     def _call_off_group(self) -> float:
@@ -380,19 +381,3 @@ class Machine(Requests):
         if stop_last(self._runs, self._to_stop, "shutdown"):
             self.phase = "ended"
             self._runs.say(self._ended)
-
-
-def _blamed(entry: Entry, state: Starting | Running | Stopping, exit: Exit) -> Exit:
-    """How it ended, told by what it was stopped for where that is what it died of."""
-    if not isinstance(state, Stopping):
-        return exit
-    match state.why:
-        case "late":
-            error = f"it did not become ready within {entry.spec.start_timeout} seconds"
-            return replace(exit, reason="error", error=error)
-        case "watchdog" | "max_rss":
-            return replace(exit, reason=state.why)
-        case "hand" | "group" | "shutdown":
-            return exit
-        case _:
-            assert_never(state.why)

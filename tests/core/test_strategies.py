@@ -158,6 +158,16 @@ def test_failed_start_waits_for_what_came_before_it() -> None:
     assert world.machine.row("b").restarts == 2
 
 
+def test_failed_starts_of_two_groups_begin_again_with_the_earlier_child() -> None:
+    world = tree("a", "b", strategy="rest_for_one", max_restarts=5)
+    world.failing.update(a=1, b=1)
+    world.take_log()
+    world.exit_together("ba")
+    log = world.take_log()
+    starts = [line for line in log if line.startswith("start")]
+    assert starts == ["start b", "start a", "start a", "start b"]
+
+
 class TestRequestsMeanwhile:
     def test_terminate_while_it_waits_to_be_started(self) -> None:
         world = tree("a", "b", "c", strategy="one_for_all")
