@@ -224,18 +224,10 @@ def _event_types(value: object) -> frozenset[str]:
 
 
 def artifact_key(value: object) -> str:
-    """Return `value`, any text that is not empty; NUL is allowed, lone surrogates are not."""
-    if not isinstance(value, str) or not value or not _is_unicode(value):
-        refuse("key", value, "text without lone surrogates, not empty")
+    """Return `value`, any text that is not empty: NUL and lone surrogates are as good as others."""
+    if not isinstance(value, str) or not value:
+        refuse("key", value, "text, not empty")
     return str.__str__(value)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def artifact_data(value: object) -> list[memoryview]:

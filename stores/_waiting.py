@@ -22,9 +22,11 @@ from concurrent.futures import Future
 from copy import copy
 from datetime import datetime
 from threading import Lock
+from typing import Any
 
 from ports import Event, SessionStore, StoreError
 from ports._arguments import EventQuery, wait_argument
+from supervisor import Server, operation
 
 __all__ = ["EventWaiters", "WaitingSessionStore"]
 
@@ -64,16 +66,23 @@ class EventWaiters:
         self._take(future)
         future.cancel()
 
+    def expire(self, future: Future[list[Event]]) -> None:
+        """The time of a future of `watch` is over: it is settled with what is stored by now."""
+        with self._lock:
+            session_id = self._session_of.get(future)
+            query = None if session_id is None else self._by_session[session_id][future]
+        if query is None:
+            return
+        self._search_or_fail(future, query)
+        if self._take(future) and future.set_running_or_notify_cancel():
+            future.set_result([])
+
     def publish(self, events: Sequence[Event]) -> None:
         """Settle every future that one of these events matches; they have just been stored."""
         if not self._by_session:  # nobody waits: the usual case costs no lock
             return
         for future, query in self._matching(events):
-            try:
-                self._search(future, query)
-            except StoreError as error:  # it is the waiter's, not that of whoever publishes
-                if self._take(future) and future.set_running_or_notify_cancel():
-                    future.set_exception(error)
+            self._search_or_fail(future, query)
 
     def close(self, error: StoreError) -> None:
         """Settle every future with an error, and raise it for whoever comes later."""
@@ -91,6 +100,13 @@ class EventWaiters:
         found = self._find(query)
         if found and self._take(future) and future.set_running_or_notify_cancel():
             future.set_result(found)
+
+    def _search_or_fail(self, future: Future[list[Event]], query: EventQuery) -> None:
+        try:
+            self._search(future, query)
+        except StoreError as error:  # it is the waiter's, not that of whoever woke it
+            if self._take(future) and future.set_running_or_notify_cancel():
+                future.set_exception(error)
 
     def _take(self, future: Future[list[Event]]) -> bool:
         """Remove a waiter; tell whether it was still there, and so is the caller's to settle."""
@@ -114,8 +130,10 @@ class EventWaiters:
             ]
 
 
-class WaitingSessionStore(SessionStore):
+class WaitingSessionStore(SessionStore, Server):
     """A session store whose `get_events` can wait.
+
+    As a server it answers those who wait later, by way of a future, and serves others meanwhile.
 
     A subclass sets `_waiters = EventWaiters(self._find_events)`, calls `_waiters.publish(events)`
     after it has stored events, and `_waiters.close(error)` when it is closed.
@@ -154,6 +172,27 @@ class WaitingSessionStore(SessionStore):
         if found or not seconds or query.never_matches:
             return found
         return self._wait_for_events(query, seconds)
+
+    @operation("get_events")
+    def _serve_events(
+        self,
+        session_id: str,
+        *,
+        wait_timeout: float | None = None,
+        **filters: Any,
+    ) -> list[Event] | Future[list[Event]]:
+        """The operation `get_events` of a process: the same, but that it never blocks."""
+        found = self.get_events(session_id, **filters)
+        seconds = wait_argument(wait_timeout)
+        if found or not seconds:
+            return found
+        query = EventQuery.of(session_id, **filters)
+        if query.never_matches:
+            return found
+        future = self._watch_events(query)
+        if not future.done():
+            self.call_later(seconds, self._waiters.expire, future)
+        return future
 
     def _wait_for_events(self, query: EventQuery, seconds: float) -> list[Event]:
         future = self._watch_events(query)

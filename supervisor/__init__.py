@@ -50,6 +50,7 @@ from supervisor._errors import (
     SupervisorError,
 )
 from supervisor._exit import Exit
+from supervisor._forward.forwarder import Forwarder, Hosted, Remote
 from supervisor._operation import idempotent, operation
 from supervisor._refs import ChildCount, ChildInfo, Monitor, Ref, SupervisorRef, whereis
 from supervisor._registry import Registry
@@ -75,6 +76,8 @@ __all__ = [
     "Command",
     "DynamicSupervisor",
     "Exit",
+    "Forwarder",
+    "Hosted",
     "Monitor",
     "NameTaken",
     "NoProcess",
@@ -83,6 +86,7 @@ __all__ = [
     "ProcessDown",
     "Ref",
     "Registry",
+    "Remote",
     "RemoteError",
     "Server",
     "SpecError",

@@ -155,6 +155,17 @@ class Ref:
         meant = self.target.instance
         return pid is not None and (meant is None or meant == instance)
 
+    def has_run(self) -> bool:
+        """Whether the process runs, or ran before and is restarting.
+
+        False where its turn to start has not come yet, or where it is stopped.
+        """
+        path = self._caller.locate(_PATIENCE)
+        if path == ROOT:
+            return True
+        known = self._caller.ask(parent_of(path), "child_has_run", path[-1], timeout=_PATIENCE)
+        return bool(known)
+
     def pinned(self) -> Ref:
         """A ref of the process that runs now: once that is gone, calls through it are NoProcess.
 

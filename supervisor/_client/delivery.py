@@ -40,10 +40,12 @@ __all__ = [
     "Transport",
     "Unreachable",
     "deliver",
+    "died_of_call",
     "exit_since",
     "locate",
     "reach",
     "run_blocking",
+    "was_sent_too_late",
 ]
 
 T = TypeVar("T")
@@ -219,7 +221,7 @@ async def deliver(
         try:
             return await transport.exchange(link, request)
         except LinkLost as lost:
-            if not _was_sent_too_late(lost, sent_at):
+            if not was_sent_too_late(lost, sent_at):
                 ended = await exit_since(transport, target.node, link, request.deadline)
                 down = ProcessDown(str(target), ended or lost.exit, lost.taken)
                 again = retry and request.idempotent and resends < _RESENDS
@@ -229,7 +231,7 @@ async def deliver(
     raise down or ProcessDown(str(target), None, taken=False)
 
 
-def _was_sent_too_late(lost: LinkLost, sent_at: float) -> bool:
+def was_sent_too_late(lost: LinkLost, sent_at: float) -> bool:
     """Whether the process was dead, or dying, when the request was sent."""
     dying = not lost.taken and time.monotonic() - sent_at < _DYING_SECONDS
     return dying or not lost.sent

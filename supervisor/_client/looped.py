@@ -55,6 +55,12 @@ class LoopTransport:
             self._channels[node.folder, path] = channel
         return channel
 
+    def forget(self, channel: Channel) -> None:
+        """Use this connection for nothing new: the process at its other end is ending."""
+        for key, known in tuple(self._channels.items()):
+            if known is channel:
+                del self._channels[key]
+
     async def exchange(self, link: Channel, request: Request) -> Frame:
         """Send the request, and wait for its response."""
         request.remaining()
@@ -70,6 +76,7 @@ class LoopTransport:
                 try:
                     check_going_down(frame, header)
                 except LinkLost as ending:
+                    self.forget(link)
                     future.set_exception(ending)
                 else:
                     future.set_result(frame)

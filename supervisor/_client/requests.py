@@ -15,6 +15,7 @@ from supervisor._wire.frames import Frame, Header, close_all, frame_limit
 __all__ = [
     "check_going_down",
     "discard",
+    "going_down_of",
     "is_going_down",
     "make_request",
     "notification",
@@ -48,6 +49,7 @@ def make_request(
 
     Raises:
         BadCall: an argument cannot be encoded, or all of them are over the limit of a frame.
+        Exception: what a declared type says of an object that is not as it wants it.
     """
     deadline = _deadline(timeout, kwargs)
     blobs: list[Blob] = []
@@ -59,7 +61,7 @@ def make_request(
     try:
         body = _operation(operation) + encode(params, blobs)
     except CodecError as error:
-        raise BadCall(f"{operation}: an argument {error}") from None
+        raise error.refusal or BadCall(f"{operation}: an argument {error}") from None
     _check(operation, body, blobs)
     return Request(operation, body, deadline, idempotent, blobs)
 
@@ -73,7 +75,7 @@ def notification(operation: str, args: Sequence[Any], kwargs: Mapping[str, Any])
     try:
         data = b"\x93\x02" + _operation(operation) + encode([args, kwargs])
     except CodecError as error:
-        raise BadCall(f"{operation}: an argument {error}") from None
+        raise error.refusal or BadCall(f"{operation}: an argument {error}") from None
     _check(operation, data, ())
     return data
 
@@ -172,8 +174,13 @@ def check_going_down(frame: Frame, header: Header) -> None:
         LinkLost: it is, and says whether it had taken the request up.
     """
     if is_going_down(frame, header):
-        _, _, down, _ = _plain.decode(frame.data)
-        raise LinkLost(taken=down.taken, exit=down.exit)
+        raise going_down_of(frame)
+
+
+def going_down_of(frame: Frame) -> LinkLost:
+    """What such a response says."""
+    _, _, down, _ = _plain.decode(frame.data)
+    return LinkLost(taken=down.taken, exit=down.exit)
 
 
 def is_going_down(frame: Frame, header: Header) -> bool:

@@ -201,7 +201,8 @@ class Machine(Requests):
         elif state.by == "boot":
             self._boot_failed(StartFailure((entry.id, *path), exit))
         else:
-            # The rest of its group stays planned: whoever is judged next takes it along.
+            # The rest of its group stays planned: the next group restart, which is its own unless
+            # an end that waits comes first, takes all that along.
             self._group = None
             self._went_down(entry, Down(exit, None))
 
@@ -221,7 +222,6 @@ class Machine(Requests):
             return self._step_group(self._group)
         if self._ends and self.phase == "running":
             self._judge(*self._ends.popleft())
-            self._adopt()
             return True
         return False
 
@@ -338,14 +338,6 @@ class Machine(Requests):
         entry.is_planned = True
         return wait
 
-    def _adopt(self) -> None:
-        """Start what a group restart has left behind, where nobody's end will lead to that."""
-        if self._ends or self._group is not None or self.spec.strategy == "one_for_one":
-            return
-        entries = [entry for entry in self._children if entry.is_planned]
-        if entries:
-            self._group = Group.start("restart", entries)
-
     def _call_off_group(self) -> float:
         """Give up what is in hand; the seconds that it had still to wait."""
         group, self._group = self._group, None
@@ -361,7 +353,6 @@ class Machine(Requests):
         self.phase = "stopping"
         self._ended = ended
         self._call_off_group()
-        self._ends.clear()
         for entry in self._children:
             self._call_off(entry)
         self._to_stop = list(self._children)

@@ -64,6 +64,7 @@ class Administration:
             "describe_child": self._describe_child,
             "describe": self._describe,
             "child_exit": self._child_exit,
+            "child_has_run": self._child_has_run,
             "wait_child": self._wait_child,
             "stop_child": self._stop_child,
             "stop": self._stop,
@@ -255,6 +256,16 @@ class Administration:
         if running is None or not running.ready:
             return [None, None]
         return [running.process.pid, running.process.instance]
+
+    def _child_has_run(self, _: Request, id: str) -> bool:
+        try:
+            running = self._running(id)
+        except ChildNotFound:
+            return False
+        if running is not None and running.ready:
+            return True
+        is_restarting = id in self._process.extras or self._row(id).status == "restarting"
+        return is_restarting and self._process.ends.of(id, None) is not None
 
     def _describe(self, _: Request) -> list[int]:
         return [os.getpid(), self._process.identity.instance]

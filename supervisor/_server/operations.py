@@ -71,9 +71,13 @@ def has_async_operations(cls: type) -> bool:
 
 
 def declared_errors(server: object) -> tuple[type[BaseException], ...]:
-    """The errors that a server's class declares as replies."""
-    declared = getattr(server, "replies_with", ())
-    return tuple(declared) if isinstance(declared, (tuple, list)) else (declared,)
+    """The errors that a server's class, or a class that it inherits from, declares as replies."""
+    found: dict[type[BaseException], None] = {}
+    for cls in type(server).__mro__:
+        declared = vars(cls).get("replies_with", ())
+        for error in declared if isinstance(declared, (tuple, list)) else (declared,):
+            found[error] = None
+    return tuple(found)
 
 
 def unknown(server: object, name: object, operations: dict[str, Operation]) -> BadCall:

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections import deque
@@ -17,8 +18,10 @@ from functools import partial
 from typing import Any, NoReturn
 
 from supervisor._context import Identity
-from supervisor._errors import BadCall, NoProcess
+from supervisor._errors import BadCall, NoProcess, StartError
 from supervisor._exit import Exit
+from supervisor._forward.forwarder import Forwarder
+from supervisor._forward.switch import Switch
 from supervisor._loop import Reactor, new_loop
 from supervisor._process.control import ControlPipe
 from supervisor._process.launch import unblock_signals
@@ -75,6 +78,7 @@ class ServerProcess:
         self._scheduled = False
         # Replies that are not there yet: of asynchronous operations, and of futures.
         self._later: dict[Any, tuple[Connection, int]] = {}
+        self._switch: Switch | None = None
         self._exit: Exit | None = None
         self._server: Any = None
         self._operations: dict[str, Operation] = {}
@@ -92,6 +96,9 @@ class ServerProcess:
             return self._start_failed(error)
         self._loop.add_signal_handler(signal.SIGTERM, self._stop, Exit("shutdown", 0))
         self._loop.add_reader(self._control.fileno(), self._controlled)
+        if isinstance(self._server, Forwarder):
+            self._switch = Switch(self._loop, self._server)
+            self._endpoint.handle = self._switch.receive
         self._endpoint.open()
         self._control.send("ready")
         self._loop.run_forever()
@@ -109,7 +116,8 @@ class ServerProcess:
         if isinstance(error, SystemExit) and error.code == _STOPPED:
             self._control.send("exit", Exit("shutdown", 0))
             return 0
-        self._control.send("failed", [], repr(error), _traceback(error))
+        what = error.error if isinstance(error, StartError) else repr(error)
+        self._control.send("failed", [], what, _traceback(error))
         return 1
 
     def _controlled(self) -> None:
@@ -134,6 +142,8 @@ class ServerProcess:
             exit = _error_exit(error)
         self._control.send("exit", exit)
         self._release_callers(exit)
+        if self._switch is not None:
+            self._switch.close()
         self._endpoint.close()
         self._loop.close()
         return exit.code or 0
@@ -177,7 +187,7 @@ class ServerProcess:
         self._endpoint.stop_accepting()
         if connection is not None and call_id is not None:
             self._put(connection, going_down_response(call_id, exit, taken=True))
-        self._control.send("crash", doing, f"{args!r:.300}")
+        self._control.send("crash", doing, _summary(args))
         second = self._terminate(exit)
         if second is not None:
             logger.error("%s: terminate failed too", doing, exc_info=second)
@@ -195,11 +205,15 @@ class ServerProcess:
         self, seconds: float, method: Callable[..., object], args: tuple[Any, ...]
     ) -> None:
         """Call the method, in turn with the operations."""
-        self._loop.call_later(seconds, self._enqueue, partial(self._carry_out_later, method, args))
+        later = partial(self._carry_out_later, method, args)
+        if threading.current_thread() is threading.main_thread():
+            self._loop.call_later(seconds, self._enqueue, later)
+        else:
+            self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self._enqueue, later)
 
     def stop(self) -> None:
         """End, once the reply to the operation that runs is sent."""
-        self._loop.call_soon(self._stop, Exit("normal", 0))
+        self._loop.call_soon_threadsafe(self._stop, Exit("normal", 0))
 
     def _carry_out_later(self, method: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
@@ -385,6 +399,14 @@ def _error_exit(error: BaseException) -> Exit:
 
 def _traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
+
+
+def _summary(args: object) -> str:
+    """The arguments of a call, for a report."""
+    try:
+        return f"{args!r:.300}"
+    except Exception as error:  # noqa: BLE001  what an object's own __repr__ raises
+        return f"(they cannot be shown: {error!r})"
 
 
 def _request_id(frame: Frame) -> int | None:

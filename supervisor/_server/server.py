@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from supervisor._client.delivery import Target
 from supervisor._context import current
@@ -46,7 +46,7 @@ class Server:
             the caller. Any other exception ends the process.
     """
 
-    replies_with: tuple[type[BaseException], ...] = ()
+    replies_with: ClassVar[tuple[type[BaseException], ...]] = ()
 
     def on_start(self) -> None:
         """Is called once, before the first operation; the supervisor waits for its end."""

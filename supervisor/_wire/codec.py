@@ -13,6 +13,7 @@ code  what         payload
 6     a spec       of a child, as dill writes it: starting a process carries code by its nature
 7     going down   ``[taken, exit]``: in the place of an error, the process ends and has not
                    carried out the request; whether it had begun with it, and why it ends
+8     a datetime   without a time zone, in ISO 8601
 ====  ===========  ==========================================================================
 
 A type is ``module:qualified name``. Nothing else is ever pickled, and unless a decoder is told
@@ -25,6 +26,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import dill
@@ -46,7 +48,7 @@ __all__ = [
     "unpack_spec",
 ]
 
-VALUE, ERROR, INTEGER, BLOB, VIEW, SPEC, GOING_DOWN = 1, 2, 3, 4, 5, 6, 7
+VALUE, ERROR, INTEGER, BLOB, VIEW, SPEC, GOING_DOWN, NAIVE_DATETIME = range(1, 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,13 @@ class GoingDown:
 
 
 class CodecError(Exception):
-    """A value cannot be encoded, or bytes cannot be decoded."""
+    """A value cannot be encoded, or bytes cannot be decoded.
+
+    Attributes:
+        refusal: where an object of a declared type is not as its own type wants it, what that says.
+    """
+
+    refusal: Exception | None = None
 
 
 # --- encoding ----------------------------------------------------------------------------------
@@ -111,9 +119,11 @@ def _packer(default: Callable[[Any], Any]) -> msgpack.Packer:
 def _default(value: Any) -> msgpack.ExtType:
     to_wire = getattr(value, "__to_wire__", None)
     if to_wire is not None and not isinstance(value, type):
-        return msgpack.ExtType(VALUE, _pack((type_name(type(value)), *to_wire()), _default))
+        return msgpack.ExtType(VALUE, _fields(value))
     if isinstance(value, GoingDown):
         return msgpack.ExtType(GOING_DOWN, _pack((value.taken, value.exit), _default))
+    if isinstance(value, datetime):
+        return msgpack.ExtType(NAIVE_DATETIME, value.isoformat().encode())
     if isinstance(value, int):
         size = value.bit_length() // 8 + 1
         return msgpack.ExtType(INTEGER, value.to_bytes(size, "big", signed=True))
@@ -122,6 +132,20 @@ def _default(value: Any) -> msgpack.ExtType:
     if isinstance(value, BaseException):
         return msgpack.ExtType(ERROR, encode_error(value))
     raise CodecError(f"a {type(value).__name__} cannot be encoded: {value!r:.100}")
+
+
+def _fields(value: Any) -> bytes:
+    """The payload of a declared type; if it has none, that type is asked what is wrong with it."""
+    fields = value.__to_wire__()
+    try:
+        return _pack((type_name(type(value)), *fields), _default)
+    except Exception as error:  # noqa: BLE001  whatever the fields hold
+        problem = error if isinstance(error, CodecError) else CodecError(str(error))
+        try:
+            type(value).__from_wire__(list(fields))
+        except Exception as refusal:  # noqa: BLE001  whatever the type says of such fields
+            problem.refusal = refusal
+        raise problem from None
 
 
 class _Default:
@@ -236,7 +260,7 @@ class Decoder:
         blobs[index].as_view = as_view
         return blobs[index]
 
-    def _extension(self, code: int, payload: bytes) -> Any:
+    def _extension(self, code: int, payload: bytes) -> Any:  # noqa: PLR0911  one for each type
         if code == VALUE:
             name, *values = self.decode(payload)
             build = self._values.get(name)
@@ -247,6 +271,8 @@ class Decoder:
             return self._error(*self.decode(payload))
         if code == GOING_DOWN:
             return GoingDown(*self.decode(payload))
+        if code == NAIVE_DATETIME:
+            return datetime.fromisoformat(payload.decode())
         if code == VIEW:
             return memoryview(payload)
         if code == SPEC and self._specs:

@@ -178,7 +178,8 @@ class Header(NamedTuple):
         kind: REQUEST, RESPONSE or NOTIFICATION.
         id: the call's id; 0 in a notification.
         operation: of a request or a notification; empty in a response.
-        body: where in the frame the params begin, or the error of a response.
+        body: where in the frame the rest begins that does not change when it is passed on: with the
+            operation of a request, or with the error of a response.
     """
 
     kind: int
@@ -193,17 +194,44 @@ def read_header(data: bytes) -> Header:
     Raises:
         FrameError: it is a MessagePack value, but no frame.
     """
+    # The usual heads, as every encoder writes them, without a parser.
+    if len(data) > 8 and data[0] == 0x94 and data[1] <= RESPONSE:
+        kind, size = data[1], data[2]
+        if size == 0xCE:
+            call_id, body = int.from_bytes(data[3:7], "big"), 7
+        elif size < 0x80:
+            call_id, body = size, 3
+        else:
+            return _parse_header(data)
+        if kind == RESPONSE:
+            return Header(RESPONSE, call_id, "", body)
+        name = data[body + 1 : body + 1 + (data[body] & 0x1F)]
+        operation = _operations.get(name) if 0xA0 <= data[body] <= 0xBF else None
+        if operation is not None:
+            return Header(REQUEST, call_id, operation, body)
+    return _parse_header(data)
+
+
+# The names of operations, as met before; strangers could fill it, so it is bounded.
+_operations: dict[bytes, str] = {}
+_MOST_OPERATIONS = 4096
+
+
+def _parse_header(data: bytes) -> Header:
     unpacker = msgpack.Unpacker(unicode_errors="surrogatepass")
     unpacker.feed(data[:_LONGEST_HEAD])
     try:
         length = unpacker.read_array_header()
         kind = unpacker.unpack()
         call_id = 0 if kind == NOTIFICATION else unpacker.unpack()
+        body = unpacker.tell()
         operation = "" if kind == RESPONSE else unpacker.unpack()
     except Exception as error:  # noqa: BLE001  whatever the parser says of garbage
         raise FrameError(f"not a MessagePack-RPC frame: {error!r}") from None
     _check_head(length, kind, call_id, operation)
-    return Header(kind, call_id, operation, unpacker.tell())
+    if operation and len(_operations) < _MOST_OPERATIONS:
+        _operations[operation.encode("utf-8", "surrogatepass")] = operation
+    return Header(kind, call_id, operation, body)
 
 
 # Array, kind, id, and an operation's name of up to 255 characters.

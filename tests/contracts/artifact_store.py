@@ -221,8 +221,3 @@ class TestRefusals:
     def test_data_has_bytes(self, artifact_store: ArtifactStore, data: Any):
         with pytest.raises(ValidationError):
             artifact_store.put("before", data)
-
-    def test_a_key_has_no_lone_surrogates(self, artifact_store: ArtifactStore):
-        for operation in (artifact_store.get, artifact_store.view, artifact_store.delete):
-            with pytest.raises(ValidationError):
-                operation("a\ud800")

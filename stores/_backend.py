@@ -1,0 +1,180 @@
+"""The backends of a composite: in another process, or hosted in its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+from typing import Any, Protocol
+
+from ports import StorageError, StoreError, ValidationError
+from supervisor import (
+    BadCall,
+    CallTimeout,
+    Hosted,
+    NoProcess,
+    ProcessDown,
+    Ref,
+    Remote,
+    StartError,
+    SupervisorError,
+    connect,
+    whereis,
+)
+
+__all__ = ["Backend", "backend_of"]
+
+
+class Backend(Protocol):
+    """A store behind a composite.
+
+    Attributes:
+        operations: the names of its port's operations.
+    """
+
+    operations: frozenset[str]
+
+    def call(self, operation: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The result of an operation."""
+
+    def route(self) -> Remote | Hosted:
+        """Where the composite's process sends the operations."""
+
+    def failure(self, operation: str, error: Exception) -> StoreError:
+        """What a caller is told where it cannot answer."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+def backend_of(option: str, value: Any, port: type) -> Backend:
+    """The backend that an option of the composite means.
+
+    Args:
+        option: the option's name, for messages.
+        value: a registered name, a Ref, ``(SomeStore, {"argument": ...})`` or a store object.
+        port: the port that it is to implement.
+
+    Raises:
+        ValidationError: it is none of these.
+        StartError: a name or Ref does not run.
+    """
+    if isinstance(value, (str, Ref)):
+        return _RemoteBackend(option, value, port)
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], type):
+        cls, kwargs = value
+        if issubclass(cls, port) and isinstance(kwargs, Mapping):
+            return _HostedBackend(option, lambda: cls(**kwargs), port)
+    elif isinstance(value, port):
+        return _HostedBackend(option, value, port)
+    raise ValidationError(
+        f"{option} must be a registered name, a Ref, (a {port.__name__} class, its arguments) or a "
+        f"{port.__name__}, not {value!r:.200}"
+    )
+
+
+def _operations(port: type) -> frozenset[str]:
+    return frozenset(port.__abstractmethods__)  # type: ignore[attr-defined]
+
+
+def _unavailable(option: str, operation: str, error: Exception) -> StorageError:
+    exit = getattr(error, "exit", None)
+    return StorageError(
+        f"{option} cannot answer {operation}: {error}",
+        details={
+            "backend": option,
+            "operation": operation,
+            "error": type(error).__name__,
+            "reason": None if exit is None else exit.reason,
+        },
+    )
+
+
+class _RemoteBackend:
+    """A store that runs as a process of its own."""
+
+    def __init__(self, option: str, store: str | Ref, port: type) -> None:
+        self.operations = _operations(port)
+        self._option = option
+        self._port = port
+        self._ref = self._find(store)
+        self._client: Any = connect(self._ref, port)
+
+    def _find(self, store: str | Ref) -> Ref:
+        try:
+            ref = whereis(store) if isinstance(store, str) else store
+            if ref is not None and ref.has_run():
+                return ref
+        except SupervisorError as error:
+            raise self._not_running(store, f" ({error})") from None
+        raise self._not_running(store, "")
+
+    def _not_running(self, store: str | Ref, why: str) -> StartError:
+        shown = repr(store) if isinstance(store, str) else str(store)
+        return StartError(
+            (), f"{self._option}={shown} is not running{why}: start it before the composite"
+        )
+
+    def call(self, operation: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        try:
+            return getattr(self._client, operation)(*args, **kwargs)
+        except (ProcessDown, NoProcess, CallTimeout) as error:
+            raise self.failure(operation, error) from error
+        except BadCall as error:
+            raise ValidationError(str(error)) from error
+
+    def route(self) -> Remote:
+        repeatable = frozenset(
+            name
+            for name in self.operations
+            if getattr(getattr(self._port, name), "__idempotent__", False)
+        )
+        return Remote(self._ref.target, repeatable)
+
+    def failure(self, operation: str, error: Exception) -> StoreError:
+        return _unavailable(self._option, operation, error)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class _HostedBackend:
+    """A store that lives in the composite's own process."""
+
+    def __init__(self, option: str, store: Any, port: type) -> None:
+        self.operations = _operations(port)
+        self._option = option
+        self._build: Callable[[], Any] | None = None
+        if not isinstance(store, port):
+            self._build = store
+            store = store()
+        self._store: Any = store
+        self._lock = Lock()
+
+    def call(self, operation: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        store = self._store
+        try:
+            return getattr(store, operation)(*args, **kwargs)
+        except StoreError:
+            raise
+        except Exception as error:
+            self._replace(store)
+            raise self.failure(operation, error) from error
+
+    def _replace(self, crashed: Any) -> None:
+        """As a supervisor would: a store that crashed is started anew."""
+        with self._lock:
+            if self._build is not None and self._store is crashed:
+                self._store = self._build()
+
+    def route(self) -> Hosted:
+        return Hosted(self._store, self._build)
+
+    def failure(self, operation: str, error: Exception) -> StoreError:
+        if isinstance(error, StoreError):
+            return error
+        return _unavailable(self._option, operation, error)
+
+    def close(self) -> None:
+        close = getattr(self._store, "close", None)
+        if callable(close):
+            close()

@@ -1,0 +1,137 @@
+"""What can be written on the command line."""
+
+from __future__ import annotations
+
+import argparse
+
+from supervisor._cli.status import BAD_USAGE, GAVE_UP, NODE_RUNNING, NOT_STARTED, OK
+
+__all__ = ["make_parser"]
+
+_RUN_STATUSES = f"""\
+exit status:
+  {OK}  stopped in order: by SIGTERM or SIGINT, or the tree ended by itself
+  {GAVE_UP}  gave up: restarts came faster than the root supervisor's max_restarts allows
+  {BAD_USAGE}  wrong usage: MODULE:TREE names no supervisor, or its module raised
+  {NOT_STARTED}  did not start: which child, why, and its traceback are on standard error
+  {NODE_RUNNING}  a node of that name runs already
+"""
+
+_TREE_STATUSES = """\
+exit status:
+  0  shown
+  1  no such node runs
+"""
+
+_DEMO_STATUSES = """\
+exit status:
+  0  every commit, event and patch is there, byte for byte; no call failed
+  1  a promise did not hold: which, is listed
+  2  there is no git, or REPOSITORY is no repository
+"""
+
+_RUN_DIR = (
+    "the folder of the nodes' folders (default: $REGROW_RUN_DIR, else $XDG_RUNTIME_DIR/regrow, "
+    "else one of this user under the temporary directory)"
+)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser; the chosen subcommand is in ``command``."""
+    parser = argparse.ArgumentParser(
+        prog="regrow",
+        description="Supervision trees for Python processes. Kill any process: it grows back.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_tree(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help: str, epilog: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "run", "run a tree in the foreground, until SIGTERM", _RUN_STATUSES)
+    parser.add_argument(
+        "tree",
+        metavar="MODULE:TREE",
+        help="where the Supervisor is: a module, found from the current directory too, and in it "
+        "an attribute (dots allowed) that is a Supervisor, or a function that returns one",
+    )
+    _add_node(parser)
+    parser.add_argument(
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning", "error", "critical"),
+        help="what is logged to standard error (default: info)",
+    )
+
+
+def _add_tree(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "tree", "show the processes of a running node", _TREE_STATUSES)
+    _add_node(parser)
+    parser.add_argument("--json", action="store_true", help="for programs, not for a terminal")
+    parser.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        type=_positive,
+        nargs="?",
+        const=1.0,
+        help="show it again every second, or every so many, until Ctrl-C",
+    )
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "demo",
+        "record the history of a git repository while every process is killed",
+        _DEMO_STATUSES,
+    )
+    parser.add_argument(
+        "repository",
+        metavar="REPOSITORY",
+        nargs="?",
+        help="a git repository (default: the one of the current directory, else a small sample)",
+    )
+    parser.add_argument("--keep", metavar="DIR", help="keep data, sockets and log in this folder")
+    parser.add_argument(
+        "--commits", metavar="N", type=_count, default=300, help="record at most N (default: 300)"
+    )
+    parser.add_argument(
+        "--rounds",
+        metavar="N",
+        type=_count,
+        default=3,
+        help="kill each process N times (default: 3)",
+    )
+
+
+def _add_node(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--node", default="default", metavar="NAME", help="default: default")
+    parser.add_argument("--run-dir", metavar="DIR", help=_RUN_DIR)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return value

@@ -1,0 +1,229 @@
+"""A backend in another process: frames go there as they came, and their answers back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+
+from supervisor._client.channel import Channel
+from supervisor._client.delivery import (
+    LinkLost,
+    Target,
+    died_of_call,
+    exit_since,
+    reach,
+    was_sent_too_late,
+)
+from supervisor._client.looped import LoopTransport
+from supervisor._client.requests import discard, going_down_of, is_going_down
+from supervisor._errors import CallTimeout, ProcessDown, SupervisorError
+from supervisor._forward.calls import ForwardedCall
+from supervisor._forward.forwarder import Remote
+from supervisor._loop import Reactor
+from supervisor._server.endpoint import Connection
+from supervisor._wire.frames import Frame, Header, response_prefix
+
+__all__ = ["RemoteBackend"]
+
+# How often a call is sent again, at most.
+_RESENDS = 8
+
+# Calls are looked through for those whose time is over; the first time so long after they came,
+# which is when nearly all of them are answered and nobody has had to read their deadlines.
+_FIRST_SWEEP = 0.02
+
+Fail = Callable[[ForwardedCall, SupervisorError], None]
+Flush = Callable[[Connection], None]
+
+
+class RemoteBackend:
+    """Passes calls on to one process, over one connection.
+
+    Args:
+        loop: the loop to run on.
+        route: which process, and which operations may be sent to it again.
+        fail: is called with a call that cannot be answered, and why.
+        flush: is called with a connection that has an answer to be sent.
+    """
+
+    def __init__(self, loop: Reactor, route: Remote, fail: Fail, flush: Flush) -> None:
+        self._loop = loop
+        self._target: Target = route.target
+        self._idempotent = route.idempotent
+        self._fail = fail
+        self._flush = flush
+        self._transport = LoopTransport(loop)
+        self._channel: Channel | None = None
+        self._last_channel: Channel | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        # Those that wait for a connection; those that wait for an answer; and of both, when the
+        # time of those is over whose deadline was read.
+        self._waiting: list[ForwardedCall] = []
+        self._pending: set[ForwardedCall] = set()
+        self._give_up: dict[ForwardedCall, float] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._lost: list[tuple[ForwardedCall, LinkLost]] = []
+
+    # --- there and back ------------------------------------------------------------------------
+
+    def forward(self, call: ForwardedCall) -> None:
+        """Pass a call on."""
+        self._pending.add(call)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(_FIRST_SWEEP, self._sweep)
+        self._send(call)
+
+    def cast(self, data: bytes) -> None:
+        """Pass a notification on; where there is no connection, it waits for one or is lost."""
+        if self._channel is not None and not self._channel.closed:
+            self._channel.send(data)
+        else:
+            self._loop.create_task(self._connect_and_cast(data))
+
+    async def _connect_and_cast(self, data: bytes) -> None:
+        try:
+            channel = await reach(self._transport, self._target, time.monotonic() + 5.0)
+            channel.send(data)
+        except (SupervisorError, LinkLost):
+            # A cast promises nothing.
+            return
+
+    def _send(self, call: ForwardedCall) -> None:
+        channel = self._channel
+        if channel is None or channel.closed:
+            self._waiting.append(call)
+            if self._connecting is None or self._connecting.done():
+                self._connecting = self._loop.create_task(self._connect())
+            return
+        call.sent_at = time.monotonic()
+        try:
+            call.channel_id = channel.request(
+                call.body, call.descriptors, partial(self._received, call)
+            )
+        except OSError as error:
+            self._done(call)
+            self._fail(call, CallTimeout(f"{call.operation} could not be passed on: {error}"))
+        except LinkLost:
+            self._channel = None
+            self._send(call)
+
+    def _received(
+        self,
+        call: ForwardedCall,
+        frame: Frame | None,
+        header: Header | None,
+        lost: LinkLost | None,
+    ) -> None:
+        if frame is None or header is None:
+            self._link_lost(call, lost or LinkLost(taken=True))
+            return
+        if is_going_down(frame, header):
+            self._abandon_channel()
+            self._link_lost(call, going_down_of(frame))
+            return
+        self._done(call)
+        if call.finish():
+            call.connection.put(
+                response_prefix(call.id) + frame.data[header.body :], frame.descriptors
+            )
+            self._flush(call.connection)
+        discard(frame)
+
+    def _done(self, call: ForwardedCall) -> None:
+        self._pending.discard(call)
+        if self._give_up:
+            self._give_up.pop(call, None)
+
+    # --- connections ---------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        """Make a connection, and send what waits for one; each call has its own patience."""
+        try:
+            channel = await reach(self._transport, self._target, None)
+            self._channel = self._last_channel = channel
+        except SupervisorError as error:
+            waiting, self._waiting = self._waiting, []
+            for call in waiting:
+                self._done(call)
+                self._fail(call, error)
+            return
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            if not call.answered:
+                self._send(call)
+
+    def _link_lost(self, call: ForwardedCall, lost: LinkLost) -> None:
+        if call.answered:
+            return
+        self._lost.append((call, lost))
+        if len(self._lost) == 1:
+            self._loop.create_task(self._recover(self._last_channel))
+
+    def _abandon_channel(self) -> None:
+        """The process at its other end is ending: what comes from now on is for the next one."""
+        if self._channel is not None:
+            self._transport.forget(self._channel)
+            self._channel = None
+
+    async def _recover(self, channel: Channel | None) -> None:
+        """Find out why the backend died, and see to the calls that were with it."""
+        ended = None
+        if channel is not None:
+            now = time.monotonic()
+            ended = await exit_since(self._transport, self._target.node, channel, now + 1.0)
+        losses, self._lost = self._lost, []
+        for call, lost in losses:
+            if not call.answered:
+                self._decide(call, lost, ProcessDown(str(self._target), ended, lost.taken))
+
+    def _decide(self, call: ForwardedCall, lost: LinkLost, down: ProcessDown) -> None:
+        if lost.exit is not None and down.exit is None:
+            down = ProcessDown(down.target, lost.exit, lost.taken)
+        again = call.operation in self._idempotent and call.resends < _RESENDS
+        if was_sent_too_late(lost, call.sent_at) or (
+            again and not (lost.suspect and died_of_call(down))
+        ):
+            call.resends += 1
+            self._send(call)
+        else:
+            self._done(call)
+            self._fail(call, down)
+
+    # --- time ----------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        """Answer those whose time is over, and look again when the next one's is."""
+        self._sweeper = None
+        now = time.monotonic()
+        nearest = float("inf")
+        for call in tuple(self._pending):
+            limit = self._give_up.get(call)
+            if limit is None:
+                limit = self._give_up[call] = call.give_up_at()
+            if limit <= now:
+                self._expire(call)
+            else:
+                nearest = min(nearest, limit)
+        if self._pending:
+            # Those that come meanwhile may have less time than these.
+            delay = min(max(nearest - now, 0.001), _FIRST_SWEEP if self._fresh() else 0.5)
+            self._sweeper = self._loop.call_later(delay, self._sweep)
+
+    def _fresh(self) -> bool:
+        return len(self._give_up) < len(self._pending)
+
+    def _expire(self, call: ForwardedCall) -> None:
+        self._done(call)
+        if self._channel is not None:
+            self._channel.cancel(call.channel_id)
+        if call in self._waiting:
+            self._waiting.remove(call)
+        self._fail(call, CallTimeout(f"{self._target} did not answer {call.operation} in time"))
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._transport.close()

@@ -1,0 +1,108 @@
+"""The switch of a forwarder's process: each frame goes the way of its operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from supervisor._errors import BadCall
+from supervisor._forward.calls import ForwardedCall
+from supervisor._forward.forwarder import Forwarder, Hosted, Remote, Route
+from supervisor._forward.hosted import HostedBackend
+from supervisor._forward.remote import RemoteBackend
+from supervisor._loop import Reactor
+from supervisor._server.endpoint import Connection
+from supervisor._server.responses import Response, error_response
+from supervisor._wire.frames import (
+    NOTIFICATION,
+    REQUEST,
+    Frame,
+    FrameError,
+    close_all,
+    read_header,
+)
+
+__all__ = ["Switch"]
+
+Backend = RemoteBackend | HostedBackend
+
+
+class Switch:
+    """Passes frames on.
+
+    Args:
+        loop: the process's loop.
+        forwarder: the object that says where operations go.
+    """
+
+    def __init__(self, loop: Reactor, forwarder: Forwarder) -> None:
+        self._loop = loop
+        self._forwarder = forwarder
+        self._by_operation = self._connect(forwarder.routes())
+        self._unflushed: dict[Connection, None] = {}
+
+    def _connect(self, routes: Mapping[str, Route]) -> dict[str, Backend]:
+        backends: dict[int, Backend] = {}
+        found: dict[str, Backend] = {}
+        for operation, route in routes.items():
+            if id(route) not in backends:
+                backends[id(route)] = self._backend(route)
+            found[operation] = backends[id(route)]
+        self._all = tuple(backends.values())
+        return found
+
+    def _backend(self, route: Route) -> Backend:
+        match route:
+            case Remote():
+                return RemoteBackend(self._loop, route, self._fail, self._flush_later)
+            case Hosted():
+                return HostedBackend(self._loop, route, self._answer, self._fail)
+
+    def receive(self, connection: Connection, frame: Frame) -> None:
+        """Pass a frame on."""
+        try:
+            header = read_header(frame.data)
+        except FrameError:
+            close_all(frame.descriptors)
+            connection.close()
+            return
+        backend = self._by_operation.get(header.operation)
+        if header.kind == REQUEST and backend is not None:
+            backend.forward(ForwardedCall(connection, header, frame))
+            return
+        close_all(frame.descriptors)
+        if header.kind == REQUEST:
+            known = ", ".join(sorted(self._by_operation))
+            error = BadCall(f"there is no operation {header.operation!r}; there are: {known}")
+            self._put(connection, error_response(header.id, error))
+        elif header.kind == NOTIFICATION and backend is not None:
+            backend.cast(frame.data)
+
+    def close(self) -> None:
+        """Close the connections, and the objects that are hosted."""
+        for backend in self._all:
+            backend.close()
+
+    # --- answers -------------------------------------------------------------------------------
+
+    def _answer(self, call: ForwardedCall, response: Response) -> None:
+        if call.finish():
+            self._put(call.connection, response)
+
+    def _fail(self, call: ForwardedCall, error: Exception) -> None:
+        told = self._forwarder.failure(call.operation, error)
+        self._answer(call, error_response(call.id, told))
+
+    def _put(self, connection: Connection, response: Response) -> None:
+        connection.put(response.data, response.descriptors)
+        self._flush_later(connection)
+
+    def _flush_later(self, connection: Connection) -> None:
+        """Send its answers at the end of this turn, together with others for the same caller."""
+        if not self._unflushed:
+            self._loop.call_soon(self._flush)
+        self._unflushed[connection] = None
+
+    def _flush(self) -> None:
+        unflushed, self._unflushed = self._unflushed, {}
+        for connection in unflushed:
+            connection.flush()
