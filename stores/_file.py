@@ -13,19 +13,21 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from ports import ArtifactStore, BytesLike, NotFound, StorageError, ValidationError
+from ports import BytesLike, NotFound, StorageError, ValidationError
 from ports._arguments import artifact_data, artifact_key
 from stores._file_io import copy_all, make_folders, read_all, sync, sync_folder, write_all
 from stores._file_scratch import ScratchFolder
+from stores._file_serving import FileServing
 
 # How much of a key an error shows.
 _KEY_SHOWN = 100
 
 
-class FileArtifactStore(ArtifactStore):
+class FileArtifactStore(FileServing):
     """Artifacts as files below a folder.
 
     A put is atomic: the bytes go to a file beside, which then takes the place of the old one.
@@ -53,6 +55,10 @@ class FileArtifactStore(ArtifactStore):
             make_folders(self._objects, synced=fsync)
             make_folders(scratch, synced=False)
             self._scratch: ScratchFolder | None = ScratchFolder(scratch)
+
+    def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
+        """Let a copy in another process use the same root."""
+        return partial(type(self), self._root, fsync=self._fsync), ()
 
     def put(self, key: str, data: BytesLike | Sequence[BytesLike]) -> None:
         """Store `data` under `key`, in place of what was there.

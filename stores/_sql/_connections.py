@@ -20,6 +20,9 @@ _READERS = 16
 
 _Result = TypeVar("_Result")
 
+# Connections of the process that this one was forked from; see `Connections.after_fork`.
+_of_parent: list[Connection | None] = []
+
 
 class Connections:
     """Connections to one database, thread-safe; one that is lost is replaced when next needed."""
@@ -29,11 +32,27 @@ class Connections:
         self._dialect = _dialect(database)
         driver = self._dialect.loaded_dbapi
         self.errors: type[Exception] = driver.Error
-        self._writing = threading.RLock()
         self._writer: Connection | None = None
-        self._readers = threading.BoundedSemaphore(_READERS)
         self._idle: deque[Connection] = deque()
         self._closed = False
+        self._make_locks()
+
+    def _make_locks(self) -> None:
+        self._writing = threading.RLock()
+        self._readers = threading.BoundedSemaphore(_READERS)
+
+    def after_fork(self) -> None:
+        """Leave the connections to the parent process, in a child that was forked from it.
+
+        A connection serves one process. Closing it here would tell the server that it is over, or
+        take SQLite's log away from under the parent; so it is kept as it is, and never used again.
+        """
+        # Who held a lock was another thread, which does not exist here.
+        self._make_locks()
+        if not self.database.single_connection:
+            _of_parent.extend(self._idle)
+            _of_parent.append(self._writer)
+            self._idle, self._writer = deque(), None
 
     def write(self, work: Callable[[Cursor], _Result]) -> _Result:
         """Return what `work` returns, called with a cursor of the connection that writes.

@@ -29,6 +29,9 @@ _STATEMENTS = Statements(sqlite_dialect(paramstyle="qmark"), insert)
 # they are no pages. The indexes of a busy database do not fit into the 2 MB that are the default.
 _CACHE = -16_384
 
+# Bytes at the beginning of every SQLite file.
+_HEADER = 100
+
 _UNAVAILABLE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN}
 
 
@@ -62,6 +65,7 @@ class SQLite:
             self._path = os.path.abspath(self._path)
             url = url.set(database=self._path)
             self._make_folder(os.path.dirname(self._path))
+            self._check_size()
         self.url = url.set(drivername="sqlite+pysqlite")
         self.shown = self._path or path
 
@@ -131,6 +135,14 @@ class SQLite:
                 f"cannot make the folder of the database {self._path}: {error.strerror}",
                 details={"database": self._path, "reason": str(error)},
             ) from error
+
+    def _check_size(self) -> None:
+        # SQLite takes what is shorter than its own header for an empty database, and overwrites it.
+        if self._path and os.path.isfile(self._path) and 0 < os.path.getsize(self._path) < _HEADER:
+            raise StorageError(
+                f"the database {self._path} is none: it is too short",
+                details={"database": self._path},
+            )
 
     def _check_writable(self) -> None:
         # SQLite opens what it may only read, and would refuse the first write, hours later.

@@ -1,8 +1,11 @@
 """The session store on a SQL database."""
 
+import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 from sqlalchemy import URL
 
@@ -29,6 +32,9 @@ from ._rows import Row, event_of, run_of, session_of
 from ._statements import Statements
 from ._url import database_of
 from ._writes import Outcome, Write, write_batch
+
+# The stores of this process, which have to begin anew in a process that is forked from it.
+_stores: "WeakSet[SQLAlchemySessionStore]" = WeakSet()
 
 
 class SQLAlchemySessionStore(WaitingSessionStore):
@@ -69,6 +75,17 @@ class SQLAlchemySessionStore(WaitingSessionStore):
             raise
         self._group = GroupCommit(self._commit)
         self._waiters = EventWaiters(self._find_events)
+        self._again = partial(
+            type(self), database.url, synchronous=synchronous, busy_timeout=busy_timeout
+        )
+        _stores.add(self)
+
+    def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
+        """Let a copy in another process open the same database anew."""
+        database = self._connections.database
+        if database.single_connection:
+            raise TypeError(f"a database in memory ({database.shown}) cannot be taken elsewhere")
+        return self._again, ()
 
     # -- sessions ------------------------------------------------------------------------------
 
@@ -214,6 +231,11 @@ class SQLAlchemySessionStore(WaitingSessionStore):
             results.append(outcome if isinstance(outcome, StoreError) else result(name, outcome))
         return results
 
+    def _after_fork(self) -> None:
+        self._connections.after_fork()
+        self._group = GroupCommit(self._commit)
+        self._waiters = EventWaiters(self._find_events)
+
     # -- within --------------------------------------------------------------------------------
 
     def _perform(self, operation: str, *args: Any) -> Any:
@@ -246,6 +268,14 @@ class SQLAlchemySessionStore(WaitingSessionStore):
     def _wait_for_events(self, query: EventQuery, seconds: float) -> list[Event]:
         # A last look: other processes append without telling this one.
         return super()._wait_for_events(query, seconds) or self._find_events(query)
+
+
+def _after_fork() -> None:
+    for store in _stores:
+        store._after_fork()  # noqa: SLF001 (of this module)
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _prepared(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Write | StoreError:
