@@ -5,8 +5,6 @@ import gc
 import mmap
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +13,7 @@ import pytest
 
 from ports import NotFound, StorageError, ValidationError
 from stores import FileArtifactStore
-
-ROOT = Path(__file__).parents[2]
+from tests.stores.processes import child, line_of
 
 
 @pytest.fixture
@@ -27,16 +24,6 @@ def store(tmp_path: Path) -> Iterator[FileArtifactStore]:
 
 def half_written(root: Path) -> list[Path]:
     return [path for path in (root / "tmp").rglob("*") if path.is_file()]
-
-
-def child(code: str, *args: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-u", "-c", code, *map(str, args)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 class TestRoot:
@@ -239,8 +226,7 @@ except StorageError as error:
 class TestErrors:
     def test_a_write_that_the_disk_refuses(self, tmp_path: Path):
         with child(FULL_DISK, tmp_path) as process:
-            assert process.stdout is not None
-            line = process.stdout.readline()
+            line = line_of(process)
             assert line.startswith(f"key {errno.EFBIG} cannot store artifact 'key': ")
             assert str(tmp_path) in line
             assert half_written(tmp_path) == []
@@ -293,7 +279,7 @@ class TestCrashes:
         with child(PUT_UNTIL_KILLED, tmp_path) as process:
             assert process.stdout is not None
             for _ in range(acknowledged):
-                number = int(process.stdout.readline())
+                number = int(line_of(process))
             process.send_signal(signal.SIGKILL)
             number = max([number, *map(int, process.stdout.read().split())])
         with FileArtifactStore(tmp_path) as store:
@@ -309,8 +295,7 @@ class TestCrashes:
         self, tmp_path: Path
     ):
         with child(HOLD_HALF_A_FILE, tmp_path) as process:
-            assert process.stdout is not None
-            path = Path(process.stdout.readline().strip())
+            path = Path(line_of(process))
             FileArtifactStore(tmp_path).close()
             assert path.read_bytes() == b"half"
             process.kill()
