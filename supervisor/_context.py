@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisor._node import Node, ProcessPath
@@ -31,7 +32,8 @@ class Identity:
 
 
 _current: Identity | None = None
-_started: list[Node] = []
+# The nodes that this process has started, and whether they still run.
+_started: list[tuple[Node, Callable[[], bool]]] = []
 _lock = threading.Lock()
 
 
@@ -53,25 +55,32 @@ def current() -> Identity | None:
     return _current
 
 
-def remember_node(node: Node) -> None:
+def remember_node(node: Node, is_running: Callable[[], bool]) -> None:
     """This process has started that node."""
     with _lock:
-        _started.append(node)
+        _started.append((node, is_running))
 
 
 def forget_node(node: Node) -> None:
     """That node, started by this process, has ended."""
     with _lock:
-        if node in _started:
-            _started.remove(node)
+        _started[:] = [entry for entry in _started if entry[0] != node or entry[1]()]
+
+
+def _last_started() -> Node | None:
+    """The node that this process has started last, of those that still run."""
+    with _lock:
+        while _started and not _started[-1][1]():
+            _started.pop()
+        return _started[-1][0] if _started else None
 
 
 def default_node(name: str | None, run_dir: str | os.PathLike[str] | None) -> Node:
     """The node that is meant where none, or only its name, is given."""
     if name is None and run_dir is None:
-        with _lock:
-            if _started:
-                return _started[-1]
+        started = _last_started()
+        if started is not None:
+            return started
         if _current is not None:
             return _current.node
     if name is not None and run_dir is None and _current is not None and _current.node.name == name:

@@ -13,7 +13,7 @@ import select
 import sys
 import threading
 import time
-import weakref
+from collections import deque
 from typing import Any, Self
 
 from supervisor._client.delivery import Target
@@ -74,6 +74,7 @@ class StartedTree(SupervisorRef):
         return exit
 
     def _ended(self) -> None:
+        _roots.discard(self._root)
         forget_node(self.target.node)
         self._caller.close()
 
@@ -95,6 +96,8 @@ class _RootProcess:
         self.pid = pid
         self.control = control
         self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self._messages: deque[Message] = deque()
         self._words = LastWords()
         self._exit: Exit | None = None
 
@@ -104,13 +107,14 @@ class _RootProcess:
         Raises:
             TimeoutError: neither by the deadline.
         """
-        while True:
+        while not self._messages:
             messages = self.control.receive()
             if messages is None:
                 return None
-            if messages:
-                return messages[0]
-            _wait_readable(self.control.fileno(), deadline)
+            self._messages.extend(messages)
+            if not messages:
+                _wait_readable(self.control.fileno(), deadline)
+        return self._messages.popleft()
 
     def wait(self, timeout: float | None) -> Exit:
         """How it ended, once it has.
@@ -146,10 +150,33 @@ class _RootProcess:
             return Exit("error", error="another part of this process has reaped the root")
         return exit_of(status, "supervisor", self._words, stopped=False)
 
-    def abandon(self) -> None:
-        """Nobody refers to the tree any more; it goes on, and its end is seen to here."""
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, os.WNOHANG)
+    def is_running(self) -> bool:
+        """Whether it has not ended yet, or not been reaped; never waits."""
+        if self._exit is not None:
+            return False
+        try:
+            if os.getpid() == self._owner:
+                return os.waitid(os.P_PID, self.pid, _LOOK) is None
+            os.kill(self.pid, 0)
+        except (ChildProcessError, ProcessLookupError):
+            return False
+        return True
+
+
+# What waitid(2) is to do: say whether the process has ended, and leave it to be reaped later.
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
+
+# A tree lives as long as this process, whether somebody refers to it or not: letting go of its
+# control pipe would end it. What has ended is taken out when the next one starts.
+_roots: set[_RootProcess] = set()
+
+
+def _reap_forgotten() -> None:
+    for root in tuple(_roots):
+        if not root.is_running():
+            _roots.discard(root)
+            with contextlib.suppress(CallTimeout):
+                root.wait(0)
 
 
 def _wait_readable(descriptor: int, deadline: float | None) -> None:
@@ -163,6 +190,7 @@ def _wait_readable(descriptor: int, deadline: float | None) -> None:
 def start_tree(spec: Supervisor, node: str, run_dir: Any) -> StartedTree:
     """Start a tree; see Supervisor.start."""
     place = Node.named(node, run_dir)
+    _reap_forgotten()
     ours, theirs = ControlPipe.pair()
     identity = Identity(place, ROOT, spec.name, next_instance())
     try:
@@ -183,10 +211,9 @@ def start_tree(spec: Supervisor, node: str, run_dir: Any) -> StartedTree:
         root.control.send("stop")
         root.wait(None)
         raise
-    tree = StartedTree(Target(place, path=ROOT), root)
-    weakref.finalize(tree, root.abandon).atexit = False
-    remember_node(place)
-    return tree
+    _roots.add(root)
+    remember_node(place, root.is_running)
+    return StartedTree(Target(place, path=ROOT), root)
 
 
 def _await_start(root: _RootProcess) -> None:
@@ -198,6 +225,8 @@ def _await_start(root: _RootProcess) -> None:
         return
     if kind == "refused" and isinstance(args[0], BaseException):
         raise args[0]
+    if kind == "exit":
+        raise StartError((), f"the tree was stopped while it was starting: {args[0]}")
     path, error, traceback = args
     raise StartError(tuple(path), error, traceback)
 

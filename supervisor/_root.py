@@ -18,7 +18,7 @@ from supervisor._driver.supervisor_process import SupervisorProcess
 from supervisor._errors import StartError
 from supervisor._exit import Exit
 from supervisor._loop import new_loop
-from supervisor._names import Names
+from supervisor._names import Entry, Names
 from supervisor._node import REGISTRY, ROOT, Node, NodeLock, listen
 from supervisor._process.deathsig import adopt_orphans
 from supervisor._process.launch import next_instance
@@ -54,10 +54,12 @@ class Root:
         self._lock = NodeLock(node)
         self._loop = new_loop()
         self._names = Names()
+        if spec.name is not None:
+            self._names.entries[spec.name] = Entry(ROOT, spec.kind)
         self._registry_since = 0.0
         self._registry_listener: socket.socket | None = None
         self._ended: Ended | None = None
-        self._stopping = 0
+        self._signals = 0
         self.process: SupervisorProcess | None = None
 
     @property
@@ -85,12 +87,17 @@ class Root:
         return self._ended or Ended(Exit("error", error="the root ended without a reason"))
 
     def stop(self) -> None:
-        """Stop in order; a second time, at once."""
-        self._stopping += 1
+        """Stop in order; a second time changes nothing."""
         if self.process is None or self.process.machine.phase == "new":
             self._finish(Ended(Exit("shutdown")))
-        elif self._stopping == 1:
+        else:
             self.process.shut_down()
+
+    def _signalled(self) -> None:
+        """Stop in order; at a second signal, at once."""
+        self._signals += 1
+        if self._signals == 1 or self.process is None:
+            self.stop()
         else:
             self.process.kill_children()
 
@@ -112,7 +119,7 @@ class Root:
         self.process.on_extra_gone = self._registry_gone
         self.process.on_extra_said = self._registry_said
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            self._loop.add_signal_handler(number, self.stop)
+            self._loop.add_signal_handler(number, self._signalled)
 
     async def _boot(self) -> None:
         if self.process is None:

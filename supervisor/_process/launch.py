@@ -28,6 +28,7 @@ from typing import Any
 import multiprocess
 
 from supervisor._context import Identity, enter
+from supervisor._node import ROOT
 from supervisor._process.control import ControlPipe
 from supervisor._process.deathsig import die_with_parent, set_process_name
 from supervisor._wire.blob import copy_to_descriptor
@@ -165,7 +166,9 @@ def _close_others(kept: list[int]) -> None:
 def begin(plan: Plan, main: Main) -> int:
     """Become the process of the plan, forked or spawned, and do what it is for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent(plan.parent)
+    if plan.identity.path != ROOT:
+        # The root may outlive the thread that started it, and stops in order after its process.
+        die_with_parent(plan.parent)
     with contextlib.suppress(OSError):
         os.setpgid(0, 0)
     set_process_name(title_of(plan.identity))
