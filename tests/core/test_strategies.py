@@ -8,6 +8,7 @@ from supervisor._core.messages import Ended
 from supervisor._errors import StartError
 from supervisor._exit import Exit
 from supervisor._spec import Backoff
+from tests.core.harness import World
 from tests.core.specs import NORMAL, child, tree
 
 
@@ -169,6 +170,33 @@ def test_failed_starts_of_two_groups_begin_again_with_the_earlier_child() -> Non
 
 
 class TestRequestsMeanwhile:
+    def failed_behind_another_end(self) -> World:
+        """Child b has failed to restart, c waits for it, and the end of x came before that."""
+        world = tree("a", "b", "c", strategy="rest_for_one", max_restarts=5)
+        world.obedient = False
+        world.exit("b")
+        world.exit("c", "shutdown")
+        world.start_child(child("x"))
+        world.ready("x")
+        world.exit("x")
+        world.exit("b")
+        return world
+
+    def test_restart_of_a_later_child_takes_along_what_was_left_behind(self) -> None:
+        world = self.failed_behind_another_end()
+        assert world.live == ["a", "b"]
+        world.take_log()
+        world.obedient = True
+        world.settle()
+        assert world.take_log() == ["ready b", "start c", "ready c", "start x", "ready x"]
+
+    def test_terminated_after_its_failed_start_leaves_the_others_to_be_started(self) -> None:
+        world = self.failed_behind_another_end()
+        world.terminate_child("b")
+        world.obedient = True
+        world.settle()
+        assert world.status == {"a": "running", "b": "stopped", "c": "running", "x": "running"}
+
     def test_terminate_while_it_waits_to_be_started(self) -> None:
         world = tree("a", "b", "c", strategy="one_for_all")
         world.obedient = False
@@ -222,17 +250,30 @@ class TestRequestsMeanwhile:
         assert world.answer(request) is None
         assert world.status == {"a": "running", "b": "running"}
 
-    def test_terminated_after_its_failed_start_leaves_the_rest_to_be_started(self) -> None:
-        world = tree("a", "b", "c", strategy="rest_for_one")
+    def test_stopped_child_can_be_called_as_soon_as_the_group_takes_it_along(self) -> None:
+        world = tree("a", "b", "c", strategy="one_for_all")
+        world.terminate_child("b")
         world.obedient = False
-        world.exit("b")
-        world.exit("c", "shutdown")
+        world.exit("a")
+        assert world.open["b"]
+
+    def test_restart_after_terminate_waits_for_the_end(self) -> None:
+        world = tree("a", "b", strategy="one_for_all")
+        world.obedient = False
         world.exit("a")
         world.terminate_child("b")
-        world.exit("b", "shutdown")
+        request = world.restart_child("b")
+        assert request in world.pending
         world.obedient = True
         world.settle()
-        assert world.status == {"a": "running", "b": "running", "c": "running"}
+        assert world.answer(request) == "b"
+
+    def test_restart_of_one_that_the_group_will_start_is_refused(self) -> None:
+        world = tree("a", "b", strategy="one_for_all")
+        world.obedient = False
+        world.terminate_child("b")
+        world.exit("a")
+        assert "is restarting" in str(world.answer(world.restart_child("b")))
 
     def test_delete_and_restart_are_refused(self) -> None:
         world = tree("a", "b", strategy="one_for_all")
