@@ -21,7 +21,7 @@ from supervisor._spec import (
 if TYPE_CHECKING:
     import os
 
-    from supervisor._refs import SupervisorRef
+    from supervisor._embed import StartedTree
 
 __all__ = ["AutoShutdown", "ChildSpec", "DynamicSupervisor", "Strategy", "Supervisor"]
 
@@ -128,7 +128,7 @@ class Supervisor:
 
     def start(
         self, node: str = "default", *, run_dir: str | os.PathLike[str] | None = None
-    ) -> SupervisorRef:
+    ) -> StartedTree:
         """Start the tree, its root in a process of its own, and return when every child is ready.
 
         The tree lives as long as this process, or until it is stopped: by the ref's ``stop`` or by

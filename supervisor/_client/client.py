@@ -160,7 +160,8 @@ def _target(name: str | Ref, node: str | None, run_dir: str | os.PathLike[str] |
 @overload
 def connect(
     name: str | Ref,
-    interface: type[I],
+    # Not type[I], for which type checkers refuse an abstract class: they expect it to be built.
+    interface: Callable[..., I],
     *,
     timeout: float | None = 5.0,
     retry: bool = True,
@@ -179,7 +180,7 @@ def connect(
 ) -> Any: ...
 def connect(
     name: str | Ref,
-    interface: type | None = None,
+    interface: Any = None,
     *,
     timeout: float | None = 5.0,
     retry: bool = True,
