@@ -113,8 +113,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--rounds",
         metavar="N",
         type=_count,
-        default=3,
-        help="kill each process N times (default: 3)",
+        help="kill each process N times (default: as many as there are commits for, at most 3)",
     )
 
 
