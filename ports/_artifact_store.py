@@ -34,7 +34,7 @@ class ArtifactStore(ABC):
     - `StorageError` if the store, or what is behind it, fails or has been closed.
     """
 
-    replies_with: ClassVar[tuple[type[Exception], ...]] = (StoreError,)
+    replies_with: ClassVar[tuple[type[BaseException], ...]] = (StoreError,)
     """The errors that are answers, and not bugs of the store."""
 
     @idempotent

@@ -29,7 +29,7 @@ class SessionStore(ABC):
     not there. Lists are in order of creation (`created_at` or `started_at`, then insertion).
     """
 
-    replies_with: ClassVar[tuple[type[Exception], ...]] = (StoreError,)
+    replies_with: ClassVar[tuple[type[BaseException], ...]] = (StoreError,)
     """The errors that are answers, and not bugs of the store."""
 
     # -- sessions --------------------------------------------------------------------------

@@ -58,6 +58,10 @@ class InMemorySessionStore(WaitingSessionStore):
     def _own(self, kept: _Kept) -> _Kept:
         return kept.copy() if self._copies else kept
 
+    def on_start(self) -> None:
+        """Become a server: callers are elsewhere, and hold no references to what is kept here."""
+        self._copies = False
+
     def close(self) -> None:
         """Let go of everything stored; callers that wait for events get a `StorageError`.
 

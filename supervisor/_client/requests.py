@@ -132,20 +132,35 @@ def _check(operation: str, body: bytes, blobs: Sequence[Blob]) -> None:
 
 def _with_blobs(args: Sequence[Any]) -> Sequence[Any]:
     for argument in args:
-        if isinstance(argument, _CONTAINERS):
+        if _may_be_large(argument):
             return [_blob_or(argument) for argument in args]
     return args
 
 
 def _with_blobs_by_name(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     for argument in kwargs.values():
-        if isinstance(argument, _CONTAINERS):
+        if _may_be_large(argument):
             return {name: _blob_or(argument) for name, argument in kwargs.items()}
     return kwargs
 
 
-_BYTES = (bytes, bytearray, memoryview)
-_CONTAINERS = (bytes, bytearray, memoryview, list, tuple)
+# Of the types of arguments met so far, whether they are bytes-like (array.array, mmap, ...) or may
+# hold what is.
+_large_types: dict[type, bool] = {list: True, tuple: True, bytes: True}
+
+
+def _may_be_large(argument: Any) -> bool:
+    kind = type(argument)
+    known = _large_types.get(kind)
+    if known is None:
+        try:
+            memoryview(argument).release()
+        except TypeError:
+            known = False
+        else:
+            known = True
+        _large_types[kind] = known
+    return known
 
 
 def _blob_or(argument: Any) -> Any:
@@ -156,15 +171,15 @@ def _blob_or(argument: Any) -> Any:
 
 
 def _large(argument: Any) -> Any:
-    if not isinstance(argument, _BYTES):
+    if isinstance(argument, (list, tuple)) or not _may_be_large(argument):
         return argument
     view = memoryview(argument)
-    if view.nbytes >= THRESHOLD:
-        try:
-            return Blob.of(view if view.c_contiguous else view.tobytes())
-        except OSError as error:
-            raise BadCall(f"an argument of {view.nbytes} bytes cannot be sent: {error}") from error
-    return argument if isinstance(argument, bytes) else bytes(argument)
+    if view.nbytes < THRESHOLD:
+        return argument if isinstance(argument, bytes) else view.tobytes()
+    try:
+        return Blob.of(view if view.c_contiguous else view.tobytes())
+    except OSError as error:
+        raise BadCall(f"an argument of {view.nbytes} bytes cannot be sent: {error}") from error
 
 
 def check_going_down(frame: Frame, header: Header) -> None:

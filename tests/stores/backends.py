@@ -1,30 +1,92 @@
 """The stores that the contracts are held against: one line for each.
 
 A factory is given an empty folder, and returns a context manager whose value is an empty store, or
-a client of one. A factory whose service is absent calls `pytest.skip`.
+a client of one. A factory whose service is absent calls `pytest.skip`. One that is a context
+manager itself is entered before the first test of a module, and left after the last.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from ports import ArtifactStore, SessionStore
-from stores import FileArtifactStore, InMemorySessionStore, SQLAlchemySessionStore
+from stores import (
+    CompositeSessionStore,
+    FileArtifactStore,
+    InMemorySessionStore,
+    SQLAlchemySessionStore,
+)
+from supervisor import Child
 from tests.stores import postgresql
+from tests.stores.remote import Tree
+
+F = TypeVar("F", bound=Callable[[Path], AbstractContextManager[Any]])
 
 SessionStoreFactory: TypeAlias = Callable[[Path], AbstractContextManager[SessionStore]]
 ArtifactStoreFactory: TypeAlias = Callable[[Path], AbstractContextManager[ArtifactStore]]
 
+
+def _sqlite(folder: Path) -> dict[str, str]:
+    return {"url": f"sqlite:///{folder}/sessions.db", "synchronous": "NORMAL"}
+
+
+def _files(folder: Path) -> Child:
+    options = {"root": f"{folder}/artifacts", "fsync": False}
+    return Child(FileArtifactStore, options, name="artifacts")
+
+
+def _composite(session_store: object = "sessions", artifact_store: object = "artifacts") -> Child:
+    options = {"session_store": session_store, "artifact_store": artifact_store}
+    return Child(CompositeSessionStore, options, name="store")
+
+
 SESSION_STORES: dict[str, SessionStoreFactory] = {
     "memory": lambda _: InMemorySessionStore(),
-    "sqlite": lambda folder: SQLAlchemySessionStore(
-        f"sqlite:///{folder}/sessions.db", synchronous="NORMAL"
-    ),
+    "sqlite": lambda folder: SQLAlchemySessionStore(**_sqlite(folder)),
     "sqlite_memory": lambda _: SQLAlchemySessionStore("sqlite:///:memory:"),
     "postgresql": lambda _: postgresql.empty_store(),
+    "memory process": Tree(SessionStore, lambda _: [Child(InMemorySessionStore, name="sessions")]),
+    "sqlite process": Tree(
+        SessionStore, lambda data: [Child(SQLAlchemySessionStore, _sqlite(data), name="sessions")]
+    ),
+    "memory composite": Tree(
+        SessionStore,
+        lambda data: [Child(InMemorySessionStore, name="sessions"), _files(data), _composite()],
+    ),
+    "sqlite hosted by the composite": Tree(
+        SessionStore,
+        lambda data: [
+            _files(data),
+            _composite(session_store=(SQLAlchemySessionStore, _sqlite(data))),
+        ],
+    ),
 }
 
 ARTIFACT_STORES: dict[str, ArtifactStoreFactory] = {
     "file": lambda folder: FileArtifactStore(folder, fsync=False),
+    "file process": Tree(ArtifactStore, lambda data: [_files(data)]),
+    "file composite": Tree(
+        ArtifactStore,
+        lambda data: [Child(InMemorySessionStore, name="sessions"), _files(data), _composite()],
+    ),
+    "file hosted by the composite": Tree(
+        ArtifactStore,
+        lambda data: [
+            _composite(
+                session_store=(InMemorySessionStore, {}),
+                artifact_store=(FileArtifactStore, {"root": f"{data}/artifacts", "fsync": False}),
+            )
+        ],
+    ),
 }
+
+
+@contextmanager
+def ready(factory: F) -> Iterator[F]:
+    """A factory, entered if it has to be."""
+    if isinstance(factory, AbstractContextManager):
+        with factory:
+            yield factory
+    else:
+        yield factory

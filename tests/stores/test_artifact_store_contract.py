@@ -7,10 +7,16 @@ import pytest
 
 from ports import ArtifactStore
 from tests.contracts.artifact_store import *  # noqa: F403 (the tests)
-from tests.stores.backends import ARTIFACT_STORES
+from tests.stores.backends import ARTIFACT_STORES, ArtifactStoreFactory, ready
 
 
-@pytest.fixture(params=ARTIFACT_STORES)
-def artifact_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ArtifactStore]:
-    with ARTIFACT_STORES[request.param](tmp_path) as store:
+@pytest.fixture(scope="module", params=ARTIFACT_STORES)
+def factory(request: pytest.FixtureRequest) -> Iterator[ArtifactStoreFactory]:
+    with ready(ARTIFACT_STORES[request.param]) as factory:
+        yield factory
+
+
+@pytest.fixture
+def artifact_store(factory: ArtifactStoreFactory, tmp_path: Path) -> Iterator[ArtifactStore]:
+    with factory(tmp_path) as store:
         yield store

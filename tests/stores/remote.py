@@ -1,0 +1,61 @@
+"""Stores that run as processes: the other ways to reach a store."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from supervisor import Child, Supervisor, SupervisorRef, connect
+
+
+class Tree:
+    """Makes clients of a store that runs in a tree.
+
+    A tree takes a third of a second to start, so one serves all tests of a module; between them its
+    children are stopped, what they kept is removed, and they are started again.
+
+    Args:
+        port: of the store.
+        children: the specs, given a folder for their data; the last one is what is called.
+    """
+
+    def __init__(self, port: type, children: Callable[[Path], Sequence[Child]]) -> None:
+        self._port = port
+        self._children = children
+        self._stack = ExitStack()
+        self._fresh = True
+
+    def __enter__(self) -> Self:
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        self._data, self._run_dir = folder / "data", folder / "run"
+        self._data.mkdir()
+        self._specs = self._children(self._data)
+        self._tree: SupervisorRef = self._stack.enter_context(
+            Supervisor(self._specs).start(run_dir=self._run_dir)
+        )
+        # Connects, so that no test is found to have left this connection behind.
+        self._tree.which_children()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def __call__(self, _: Path) -> Iterator[Any]:
+        """A client of the store, which is empty."""
+        if not self._fresh:
+            self._empty()
+        self._fresh = False
+        name = self._specs[-1].name or ""
+        with connect(name, self._port, run_dir=self._run_dir, timeout=30.0) as client:
+            yield client
+
+    def _empty(self) -> None:
+        for spec in reversed(self._specs):
+            self._tree.terminate_child(spec.id)
+        shutil.rmtree(self._data)
+        self._data.mkdir()
+        for spec in self._specs:
+            self._tree.restart_child(spec.id)
