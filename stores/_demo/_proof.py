@@ -14,6 +14,7 @@ from stores._demo._history import (
     session_id,
     sessions_of,
 )
+from stores._demo._text import plural
 from supervisor import SupervisorError
 
 __all__ = ["Check", "prove"]
@@ -72,7 +73,10 @@ def prove(
         _check_sessions(sessions, expected),
         _check_runs(sessions, expected),
         _check_events(recorded, expected),
-        Check(f"{len(commits)} patches, {patches.size:,} bytes, byte for byte", patches.problems),
+        Check(
+            f"{plural(len(commits), 'patch', 'patches')}: the {patches.size:,} bytes that git says",
+            patches.problems,
+        ),
         _check_sequences(sessions, recorded),
     ]
 
@@ -106,14 +110,14 @@ def _events(sessions: SessionStore, id: str) -> Iterator[Event]:
 def _check_sessions(sessions: SessionStore, expected: dict[str, _Expected]) -> Check:
     stored = {session.id: session for session in sessions.list_sessions(include_deleted=True)}
     wanted = {id: owner.session for id, owner in expected.items()}
-    title = f"{len(wanted)} authors are {len(stored)} sessions"
+    title = f"{plural(len(wanted), 'author')}: {plural(len(stored), 'session')}"
     return Check(title, list(_differences(stored, wanted)))
 
 
 def _check_runs(sessions: SessionStore, expected: dict[str, _Expected]) -> Check:
     stored = {run.id: run for id in expected for run in sessions.list_runs(id)}
     wanted = {run_id: run for owner in expected.values() for run_id, run in owner.runs.items()}
-    title = f"{len(wanted)} commits are {len(stored)} runs"
+    title = f"{plural(len(wanted), 'commit')}: {plural(len(stored), 'run')}"
     return Check(title, list(_differences(stored, wanted)))
 
 
@@ -143,7 +147,8 @@ def _check_events(recorded: dict[str, list[Event]], expected: dict[str, _Expecte
                 )
         problems += [f"{run_id}: events of a run that is not in git" for run_id in of_run]
     stored = sum(map(len, recorded.values()))
-    return Check(f"{wanted:,} changed files are {stored:,} events, in order", problems)
+    title = f"{plural(wanted, 'changed file')}: {plural(stored, 'event')}, in order"
+    return Check(title, problems)
 
 
 def _check_sequences(sessions: SessionStore, recorded: dict[str, list[Event]]) -> Check:

@@ -1,7 +1,8 @@
 """The program of a client process: records commits through the name "store".
 
-It reads one JSON line a commit from standard input, until that ends, and writes one JSON line a
-commit to standard output: how many calls it took, the slowest, and those that failed.
+It writes an empty JSON line to standard output when it is there. It reads one JSON line a commit
+from standard input, until that ends, and answers each with a line: how many calls it took, the
+slowest, and those that failed.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ def main(path: str, node: str) -> None:
     # Ctrl-C is for the one who hands out the work, and whose end ends this too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     recorder = Recorder(Repository(path), node)
+    print("{}", flush=True)
     for line in sys.stdin:
         work = json.loads(line)
         commit = Commit.from_map(work["commit"])

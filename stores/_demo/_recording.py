@@ -38,7 +38,8 @@ class _Recorder:
         assert self._process.stdout is not None  # noqa: S101
         self._input, self._output = self._process.stdin, self._process.stdout
         self.pid = self._process.pid
-        self.at_work = 0
+        # It has to start, and says when it has.
+        self.at_work = 1
         self._unread = b""
 
     def fileno(self) -> int:
@@ -89,10 +90,14 @@ class Recorders:
         for recorder in self._recorders:
             self._selector.register(recorder, selectors.EVENT_READ, recorder)
 
-    @property
-    def pids(self) -> list[int]:
-        """Their processes."""
-        return [recorder.pid for recorder in self._recorders]
+    def wait(self) -> None:
+        """Wait until all of them have nothing left to do, at first: until they have started.
+
+        Raises:
+            RecorderDied: one of them ended.
+        """
+        while self.at_work:
+            self.hear(1.0)
 
     @property
     def at_work(self) -> int:

@@ -15,11 +15,12 @@ from pathlib import Path
 from ports import ArtifactStore, SessionStore, StoreError
 from stores._demo._git import GitError, Repository
 from stores._demo._kills import Kill, kill_root, victims_of
+from stores._demo._narrator import Narrator
 from stores._demo._proof import Check, prove
 from stores._demo._recorded import Recorded, record
 from stores._demo._recording import RecorderDied, Recorders
+from stores._demo._text import plural
 from stores._demo._tree import make_tree
-from stores._demo._words import Narrator, plural
 from supervisor import SupervisorError, SupervisorRef, connect
 from supervisor._cli.snapshot import ProcessSnapshot, TreeSnapshot, take_snapshot
 from supervisor._cli.status import BAD_USAGE, BROKEN_PROMISE, OK
@@ -101,28 +102,28 @@ class _Demo:
         authors = len({commit.author for commit in self._commits})
         self._say.step(
             "the input",
-            f"{printable(self._repository.path)}: the newest {len(self._commits)} of "
-            f"{plural(self._repository.count(), 'commit')}, by {plural(authors, 'author')}",
+            f"{printable(self._repository.path)}: {self._extent()}, by {plural(authors, 'author')}",
         )
         try:
             return self._recorded()
         except (SupervisorError, StoreError, RecorderDied) as error:
             return [Check("the demonstration ran to its end", [f"{type(error).__name__}: {error}"])]
 
+    def _extent(self) -> str:
+        taken, there = len(self._commits), self._repository.count()
+        if taken == there:
+            return plural(taken, "commit")
+        return f"the newest {taken:,} of {plural(there, 'commit')}"
+
     def _recorded(self) -> list[Check]:
-        # They import while the tree starts.
-        with Recorders(_RECORDERS, self._repository, _NODE, self._run_dir) as recorders:
-            begun = time.monotonic()
-            tree = self._start()
-            with tree:
-                snapshot = take_snapshot(tree)
-                took = time.monotonic() - begun
-                self._say.step("the tree", f"up in {took * 1000:.0f} ms")
-                self._say.lines(describe_tree(snapshot, self._say.style))
-                recorded = self._record(tree, recorders)
-                checks = self._prove(recorded)
-                checks += [_check_kills(recorded.kills), _check_calls(recorded)]
-                checks.append(self._end(tree))
+        begun = time.monotonic()
+        with self._start() as tree:
+            self._say.step("the tree", f"up in {(time.monotonic() - begun) * 1000:.0f} ms")
+            self._say.lines(describe_tree(take_snapshot(tree), self._say.style))
+            recorded = self._record(tree)
+            checks = self._prove(recorded)
+            checks += [_check_kills(recorded.kills), _check_calls(recorded)]
+            checks.append(self._end(tree))
         for check in checks:
             self._say.check(check)
         return checks
@@ -133,7 +134,7 @@ class _Demo:
             spec = make_tree(self._folder, kills=100 + 10 * (self._rounds or 0))
             return spec.start(_NODE, run_dir=self._run_dir)
 
-    def _record(self, tree: SupervisorRef, recorders: Recorders) -> Recorded:
+    def _record(self, tree: SupervisorRef) -> Recorded:
         victims = victims_of(tree)
         rounds = self._rounds or _rounds(len(self._commits), len(victims))
         self._say.step(
@@ -141,9 +142,11 @@ class _Demo:
             f'{_RECORDERS} client processes record it through "store", while each process is '
             f"killed {plural(rounds, 'time')} with SIGKILL",
         )
-        recorded = record(self._commits, recorders, victims * rounds, self._say.kill)
+        with Recorders(_RECORDERS, self._repository, _NODE, self._run_dir) as recorders:
+            recorders.wait()
+            recorded = record(self._commits, recorders, victims * rounds, self._say.kill)
         self._say.line(
-            f"{len(recorded.commits)} commits recorded in {recorded.seconds:.1f} s: "
+            f"{plural(len(recorded.commits), 'commit')} recorded in {recorded.seconds:.1f} s: "
             f"{recorded.calls:,} calls, the slowest took {recorded.slowest * 1000:.0f} ms"
         )
         return recorded

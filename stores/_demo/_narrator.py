@@ -6,9 +6,10 @@ from typing import TextIO
 
 from stores._demo._kills import Kill
 from stores._demo._proof import Check
+from stores._demo._text import plural
 from supervisor._cli.style import Style, printable
 
-__all__ = ["Narrator", "plural"]
+__all__ = ["Narrator"]
 
 _PROBLEMS_SHOWN = 10
 
@@ -78,8 +79,3 @@ class Narrator:
 
     def _write(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
-
-
-def plural(count: int, noun: str) -> str:
-    """So many of them."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
