@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -58,7 +58,7 @@ class Group:
 
     def step(self, runs: Runs, now: float) -> bool:
         """Do what can be done now; whether everybody is started."""
-        if self.stage == "stopping" and stop_last(runs, self.to_stop, "group"):
+        if self.stage == "stopping" and self._stop_next(runs):
             self._stopped(runs, now)
         return self.stage == "starting" and self._start_next(runs)
 
@@ -73,6 +73,10 @@ class Group:
         """The wait is over."""
         self.timer = None
         self.stage = "starting"
+
+    def _stop_next(self, runs: Runs) -> bool:
+        # Where a caller has terminated one and started it again, that is not for us to stop.
+        return stop_last(runs, self.to_stop, "group", lambda entry: entry.is_planned)
 
     def _stopped(self, runs: Runs, now: float) -> None:
         if not self.delay:
@@ -100,10 +104,16 @@ class Group:
         runs.spawn(entry, self.by)
 
 
-def stop_last(runs: Runs, entries: list[Entry], why: Why) -> bool:
-    """Stop these, the last one first, one after the other; whether all are gone."""
-    while entries and not entries[-1].is_live:
+def stop_last(
+    runs: Runs, entries: list[Entry], why: Why, is_meant: Callable[[Entry], bool]
+) -> bool:
+    """Stop those that are meant, the last one first, one by one; whether all are gone."""
+    while entries:
+        entry = entries[-1]
+        if isinstance(entry.state, Stopping):
+            return False
+        if entry.is_live and is_meant(entry):
+            runs.stop(entry, why)
+            return False
         entries.pop()
-    if entries and not isinstance(entries[-1].state, Stopping):
-        runs.stop(entries[-1], why)
-    return not entries
+    return True

@@ -369,6 +369,6 @@ class Machine(Requests):
         self._runs.refuse(entry.starters, self._no_process())
 
     def _step_shutdown(self) -> None:
-        if stop_last(self._runs, self._to_stop, "shutdown"):
+        if stop_last(self._runs, self._to_stop, "shutdown", lambda entry: entry.is_live):
             self.phase = "ended"
             self._runs.say(self._ended)

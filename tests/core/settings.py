@@ -20,5 +20,5 @@ def _profile(examples: int, steps: int) -> settings:
     )
 
 
-MODEL = _profile(200, 25)
-CHAOS = _profile(100, 40)
+MODEL = _profile(150, 25)
+CHAOS = _profile(75, 40)
