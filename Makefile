@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# What has been installed: what is needed to run, and what is needed to test as well.
+RUNS := $(VENV)/.runs
+TESTS := $(VENV)/.tests
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check clean install
+.PHONY: help demo test check clean
 
 help:
 	@echo "make demo    record a git history while every process is killed (REPOSITORY=path)"
@@ -13,28 +16,33 @@ help:
 	@echo "make check   lint, format, types, layers"
 	@echo "make clean   remove the virtual environment and what tools have left"
 
-demo: $(STAMP)
+demo: $(RUNS)
 	@$(BIN)/regrow demo $(REPOSITORY)
 
-test: $(STAMP)
+test: $(TESTS)
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP)
+check: $(TESTS)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-install: $(STAMP)
-
-$(STAMP): pyproject.toml
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
 	  "regrow needs Python 3.11 or newer, and $(PYTHON) is %d.%d: make PYTHON=python3.11" \
 	  % sys.version_info[:2])'
-	@echo "installing into $(VENV) ..."
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(PYTHON) -m venv --clear $(VENV)
+
+$(RUNS): pyproject.toml | $(BIN)/python
+	@echo "installing regrow into $(VENV) ..."
+	@$(PIP) --editable .
 	@touch $@
+
+$(TESTS): pyproject.toml | $(BIN)/python
+	@echo "installing regrow and what tests it into $(VENV) ..."
+	@$(PIP) --editable '.[test]'
+	@touch $(RUNS) $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
