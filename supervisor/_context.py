@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 from supervisor._node import Node, ProcessPath
 
-__all__ = ["Identity", "current", "default_node", "enter", "forget_node", "leave", "remember_node"]
+__all__ = [
+    "Identity",
+    "current",
+    "default_node",
+    "enter",
+    "forget_node",
+    "is_main_thread",
+    "leave",
+    "remember_node",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class Identity:
 
 
 _current: Identity | None = None
+_pid = 0
 # The nodes that this process has started, and whether they still run.
 _started: list[tuple[Node, Callable[[], bool]]] = []
 _lock = threading.Lock()
@@ -39,8 +49,9 @@ _lock = threading.Lock()
 
 def enter(identity: Identity) -> None:
     """Become this process of a tree."""
-    global _current  # noqa: PLW0603  a process is one thing at a time
+    global _current, _pid  # noqa: PLW0603  a process is one thing at a time
     _current = identity
+    _pid = os.getpid()
     _started.clear()
 
 
@@ -48,6 +59,11 @@ def leave(before: Identity | None) -> None:
     """Be again what this process was before it became the root of a tree."""
     global _current  # noqa: PLW0603  a process is one thing at a time
     _current = before
+
+
+def is_main_thread() -> bool:
+    """Whether this is the thread that carries the process's operations out: not one of a fork's."""
+    return os.getpid() == _pid and threading.current_thread() is threading.main_thread()
 
 
 def current() -> Identity | None:

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from typing import Any, Self
 
-from supervisor._client.delivery import Target
+from supervisor._client.delivery import Target, deadline_after
 from supervisor._context import Identity, forget_node, remember_node
 from supervisor._driver.exits import LastWords, exit_of
 from supervisor._errors import CallTimeout, SpecError, StartError
@@ -122,7 +122,7 @@ class _RootProcess:
         Raises:
             TimeoutError: it had not by then.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_after(timeout)
         while not self._lock.acquire(timeout=0.05 if deadline is not None else 3600.0):
             if deadline is not None and time.monotonic() >= deadline:
                 raise CallTimeout("the tree has not ended")
@@ -163,6 +163,9 @@ class _RootProcess:
         return True
 
 
+# poll(2) takes so many milliseconds as fit an int; who waits longer waits again.
+_LONGEST_WAIT = 86400.0
+
 # What waitid(2) is to do: say whether the process has ended, and leave it to be reaped later.
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
@@ -182,8 +185,8 @@ def _reap_forgotten() -> None:
 def _wait_readable(descriptor: int, deadline: float | None) -> None:
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
-    remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-    if not poller.poll(None if remaining is None else remaining * 1000):
+    remaining = _LONGEST_WAIT if deadline is None else max(0.0, deadline - time.monotonic())
+    if not poller.poll(min(remaining, _LONGEST_WAIT) * 1000) and remaining < _LONGEST_WAIT:
         raise CallTimeout("the tree has not ended")
 
 

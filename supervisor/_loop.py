@@ -36,6 +36,9 @@ _READ = select.POLLIN | select.POLLPRI
 _WRITE = select.POLLOUT
 _BROKEN = select.POLLERR | select.POLLHUP
 
+# poll(2) and epoll_wait(2) take so many milliseconds as fit an int.
+_LONGEST_WAIT = 86400.0
+
 
 class Loop(asyncio.AbstractEventLoop):
     """An event loop on epoll(7), or on poll(2) where there is none."""
@@ -245,7 +248,9 @@ class Loop(asyncio.AbstractEventLoop):
         while self._timers and self._timers[0][2].cancelled():
             heapq.heappop(self._timers)
             self._cancelled_timers -= 1
-        return max(0.0, self._timers[0][0] - self.time()) if self._timers else None
+        if not self._timers:
+            return None
+        return min(max(0.0, self._timers[0][0] - self.time()), _LONGEST_WAIT)
 
     def _ring(self) -> None:
         now = self.time()

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, Self
 
 from supervisor._client.caller import Caller
-from supervisor._client.delivery import Target
+from supervisor._client.delivery import Target, deadline_after
 from supervisor._context import default_node
 from supervisor._errors import BadCall, CallTimeout, NoProcess, ProcessDown
 from supervisor._exit import Exit
@@ -279,7 +279,7 @@ class Monitor:
         return self._exit or Exit("error", error="there was no such process")
 
     def _ask(self, path: ProcessPath, timeout: float | None) -> Exit:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_after(timeout)
         try:
             if path == ROOT:
                 ended = self._caller.ask(ROOT, "wait", timeout=timeout)

@@ -18,7 +18,7 @@ from typing import Any
 
 from supervisor._client.delivery import LinkLost, Request, Unreachable
 from supervisor._client.requests import check_going_down, discard, make_request, open_response
-from supervisor._context import current
+from supervisor._context import current, is_main_thread
 from supervisor._errors import BadCall, CallTimeout
 from supervisor._node import Node, ProcessPath, short_address
 from supervisor._wire.codec import Decoder
@@ -79,7 +79,7 @@ class BlockingLink:
             LinkLost: the connection broke.
             CallTimeout: there was no answer by the deadline.
         """
-        if self._is_own and threading.current_thread() is threading.main_thread():
+        if self._is_own and is_main_thread():
             raise BadCall("a server cannot call itself: it would wait for its own answer")
         try:
             self._id = self._id % 0xFFFFFFFF + 1

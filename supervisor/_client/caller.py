@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supervisor._client.blocking import BlockingLink, BlockingTransport
-from supervisor._client.delivery import LinkLost, Target, deliver, locate, reach, run_blocking
+from supervisor._client.delivery import (
+    LinkLost,
+    Target,
+    deadline_after,
+    deliver,
+    locate,
+    reach,
+    run_blocking,
+)
 from supervisor._client.requests import make_request, notification, open_response
 from supervisor._errors import ProcessDown
 from supervisor._node import ProcessPath
@@ -69,7 +76,7 @@ class Caller:
             ProcessDown: it died while the request was being sent, twice.
         """
         data = notification(operation, args, kwargs)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_after(timeout)
         for _ in range(2):
             link = self._cached() or run_blocking(reach(self._transport, self.target, deadline))
             self._path = link.path
@@ -95,7 +102,7 @@ class Caller:
         """
         if self.target.path is not None:
             return self.target.path
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_after(timeout)
         return run_blocking(locate(self._transport, self.target, deadline))
 
     def close(self) -> None:

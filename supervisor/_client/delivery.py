@@ -39,6 +39,7 @@ __all__ = [
     "Target",
     "Transport",
     "Unreachable",
+    "deadline_after",
     "deliver",
     "died_of_call",
     "exit_since",
@@ -59,6 +60,9 @@ _DYING_SECONDS = 0.05
 
 # How long a supervisor is given to say why its child died.
 _EXIT_PATIENCE = 1.0
+
+# Ten years.
+_FOREVER = 10 * 365 * 86400.0
 
 # Pauses while a supervisor that was killed is coming back.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
@@ -338,6 +342,15 @@ async def exit_since(
     except (Unreachable, LinkLost, CallTimeout, NoProcess):
         return None
     return died
+
+
+def deadline_after(timeout: float | None) -> float | None:
+    """The deadline, on the monotonic clock, of one who waits for so many seconds.
+
+    None, which waits without limit, is also for a time that nobody lives to see: beyond it the
+    system calls that wait take no number any more.
+    """
+    return None if timeout is None or timeout > _FOREVER else time.monotonic() + timeout
 
 
 def _within(pause: float, deadline: float | None, target: Target) -> float:

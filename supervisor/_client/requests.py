@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from supervisor._client.delivery import LinkLost, Request
+from supervisor._client.delivery import LinkLost, Request, deadline_after
 from supervisor._errors import BadCall
 from supervisor._wire.blob import THRESHOLD, Blob
 from supervisor._wire.codec import GOING_DOWN, CodecError, Decoder, encode
@@ -104,12 +103,11 @@ def _deadline(timeout: float | None, kwargs: Mapping[str, Any]) -> float | None:
         return None
     if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or timeout != timeout:  # noqa: PLR0124
         raise BadCall(f"timeout must be seconds or None, not {timeout!r}")
-    deadline = time.monotonic() + timeout
     if kwargs:
         wait = kwargs.get("wait_timeout")
         if isinstance(wait, (int, float)) and wait > 0:
-            deadline += wait
-    return deadline
+            timeout += wait
+    return deadline_after(timeout)
 
 
 def _operation(operation: str) -> bytes:

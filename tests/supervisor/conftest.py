@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -38,6 +39,9 @@ def remove_killed_node(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def fresh(ref: SupervisorRef) -> SupervisorRef:
+@contextlib.contextmanager
+def fresh(ref: SupervisorRef) -> Iterator[SupervisorRef]:
     """Another ref of the same supervisor: its connections end with the test that uses it."""
-    return SupervisorRef(ref.target)
+    twin = SupervisorRef(ref.target)
+    yield twin
+    twin._caller.close()
