@@ -13,7 +13,7 @@ from supervisor._client.delivery import Target
 from supervisor._context import current
 from supervisor._errors import BadCall, NoProcess, ProcessDown, SupervisorError
 from supervisor._names import Entry, Names
-from supervisor._node import Node
+from supervisor._node import Node, ProcessPath
 from supervisor._operation import idempotent
 from supervisor._process.control import ControlPipe
 from supervisor._refs import Ref, SupervisorRef
@@ -30,7 +30,7 @@ class Registry(Server):
     def __init__(self, names: Names, control: ControlPipe) -> None:
         self._names = names
         self._control = control
-        self._refs: dict[str, Ref] = {}
+        self._refs: dict[ProcessPath, Ref] = {}
 
     @idempotent
     def register(self, name: str, ref: Ref) -> None:
@@ -107,9 +107,12 @@ class Registry(Server):
             How many it was sent to.
         """
         sent = 0
-        for ref in self.members(group):
+        for name in self._names.members(group):
+            # By its path: a name would be looked up here, and a server cannot call itself.
+            path = self._names.entries[name].path
+            ref = self._refs.setdefault(path, Ref(Target(self._node, path=path)))
             try:
-                self._refs.setdefault(ref.name or "", ref).cast(operation, *args)
+                ref.cast(operation, *args)
             except (NoProcess, ProcessDown):
                 # It has died since: what its next run missed, a cast does not make good.
                 continue
