@@ -7,9 +7,10 @@ its `Connection` are not: they would double the time of a small statement.
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Dialect
+from sqlalchemy import URL, Dialect
 
 from ports import StorageError, ValidationError
 
@@ -74,6 +75,13 @@ class Connections:
         """
         if self.database.single_connection:
             return self.write(work)
+        # Where nobody writes at the same moment, as in a server with one thread, one connection
+        # will do: a second one would take time to open and read the same pages again.
+        if not self._idle and self._writing.acquire(blocking=False):
+            try:
+                return self._twice(self._borrow_writer, self._keep_writer, work)
+            finally:
+                self._writing.release()
         with self._readers:
             return self._twice(self._borrow_reader, self._keep_reader, work)
 
@@ -191,14 +199,22 @@ class _Lost(Exception):
 
 
 def _dialect(database: Database) -> Dialect:
-    kind: Any = database.url.get_dialect()
     try:
-        driver = kind.import_dbapi()
+        return _dialect_of(database.url.drivername)
     except ImportError as error:
         raise StorageError(
             f"the driver for {database.shown} is not installed: {error}; "
             "pip install 'regrow[postgres]' installs it",
             details={"database": database.shown},
         ) from error
-    dialect: Dialect = kind(dbapi=driver)
+
+
+@cache
+def _dialect_of(drivername: str) -> Dialect:
+    kind: Any = URL.create(drivername).get_dialect()
+    dialect: Dialect = kind(dbapi=kind.import_dbapi())
     return dialect
+
+
+# With the module, for the processes that are forked from this one.
+_dialect_of("sqlite+pysqlite")

@@ -69,3 +69,8 @@ def _parsed(url: object) -> URL:
 def _shown(url: str) -> str:
     """Return a URL, correct or not, without what could be a secret."""
     return re.sub(r"//.*@", "//***@", url.partition("?")[0])
+
+
+# The first URL that a process parses has SQLAlchemy compile patterns and look for its dialect; a
+# process that is forked from one that has imported this module is spared it.
+make_url("sqlite://").get_dialect()

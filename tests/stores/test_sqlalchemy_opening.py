@@ -5,6 +5,7 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from ports import (
     ValidationError,
 )
 from stores import SQLAlchemySessionStore
+from stores._sql._connections import _dialect_of
 from tests.contracts.samples import event, session
 from tests.stores.postgresql import empty_database
 from tests.stores.processes import ROOT
@@ -115,6 +117,7 @@ class TestUrls:
 
     def test_a_driver_that_is_not_installed(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, "psycopg", None)
+        _dialect_of.cache_clear()
         with pytest.raises(StorageError, match="not installed") as raised:
             SQLAlchemySessionStore(f"postgresql://user:{SECRET}@127.0.0.1:1/database")
         assert SECRET not in said(raised.value)
@@ -333,7 +336,11 @@ class TestClosing:
         psycopg = pytest.importorskip("psycopg")
         with SQLAlchemySessionStore(url) as store:
             store.append_event(event())
-            assert len(store.get_events("s")) == 1
+            # A connection for reading as well, which there is only beside one that writes.
+            store._connections.write(
+                lambda _: ThreadPoolExecutor(1).submit(store.get_events, "s").result()
+            )
+            assert store._connections._idle
             with psycopg.connect(url.partition("?")[0], autocommit=True) as admin:
                 for connection in (store._connections._writer, *store._connections._idle):
                     admin.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
