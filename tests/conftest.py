@@ -47,8 +47,9 @@ def _expect_none(left: Callable[[], object], what: str) -> None:
 
 def _new_processes(shared: set[Proc]) -> set[Proc]:
     """Those that belong neither to a tree that several tests share, nor to another fixture."""
-    kept = {process for owner in shared for process in (owner, *descendants(owner.pid))}
-    left = descendants(zombies=True) - kept
+    left = descendants(zombies=True) - shared
+    if left and shared:
+        left -= descendants(*(owner.pid for owner in shared), zombies=True)
     for process in left:
         # An orphan of a test's, which this process has adopted.
         with contextlib.suppress(ChildProcessError):

@@ -66,8 +66,8 @@ class Proc:
 def _stat(pid: int) -> list[str] | None:
     """The fields of /proc/pid/stat behind the name, from the state on; see proc(5)."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return file.read().rpartition(b")")[2].decode().split()
     except (FileNotFoundError, ProcessLookupError):
         return None
 
@@ -80,14 +80,14 @@ def proc(pid: int | None) -> Proc:
     return Proc(pid, int(fields[19]))
 
 
-def descendants(pid: int | None = None, *, zombies: bool = False) -> set[Proc]:
-    """The processes below this one (by default, the test's own)."""
+def descendants(*pids: int, zombies: bool = False) -> set[Proc]:
+    """The processes below these (by default, below the test's own)."""
     below: dict[int, list[Proc]] = {}
     for entry in os.listdir("/proc"):
         fields = _stat(int(entry)) if entry.isdigit() else None
         if fields is not None and (zombies or fields[0] not in "ZX"):
             below.setdefault(int(fields[1]), []).append(Proc(int(entry), int(fields[19])))
-    return set(_walk(below, os.getpid() if pid is None else pid))
+    return {found for pid in pids or (os.getpid(),) for found in _walk(below, pid)}
 
 
 def _walk(below: dict[int, list[Proc]], pid: int) -> Iterator[Proc]:

@@ -75,7 +75,7 @@ class ForwardedCall:
 
 def deadline_of(body: bytes) -> float | None:
     """The deadline that the runtime has added to a request's params; None if there is none."""
-    unpacker = msgpack.Unpacker(unicode_errors="surrogatepass")
+    unpacker = msgpack.Unpacker(unicode_errors="surrogatepass", read_size=4096)
     unpacker.feed(body)
     try:
         unpacker.skip()

@@ -72,7 +72,7 @@ class FrameReader:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._unpacker = msgpack.Unpacker(max_buffer_size=limit + 1024 * 1024)
+        self._unpacker = msgpack.Unpacker(max_buffer_size=limit + 1024 * 1024, read_size=16 * 1024)
         # Of the frame that is not complete: its bytes so far, its descriptors, and where it begins
         # in the stream; and how many bytes of the stream were fed.
         self._chunks: list[bytes] = []
@@ -218,7 +218,7 @@ _MOST_OPERATIONS = 4096
 
 
 def _parse_header(data: bytes) -> Header:
-    unpacker = msgpack.Unpacker(unicode_errors="surrogatepass")
+    unpacker = msgpack.Unpacker(unicode_errors="surrogatepass", read_size=4096)
     unpacker.feed(data[:_LONGEST_HEAD])
     try:
         length = unpacker.read_array_header()

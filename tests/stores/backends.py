@@ -46,13 +46,18 @@ SESSION_STORES: dict[str, SessionStoreFactory] = {
     "sqlite": lambda folder: SQLAlchemySessionStore(**_sqlite(folder)),
     "sqlite_memory": lambda _: SQLAlchemySessionStore("sqlite:///:memory:"),
     "postgresql": lambda _: postgresql.empty_store(),
-    "memory process": Tree(SessionStore, lambda _: [Child(InMemorySessionStore, name="sessions")]),
+    "memory process": Tree(
+        SessionStore, lambda _: [Child(InMemorySessionStore, name="sessions")], keeper="sessions"
+    ),
     "sqlite process": Tree(
-        SessionStore, lambda data: [Child(SQLAlchemySessionStore, _sqlite(data), name="sessions")]
+        SessionStore,
+        lambda data: [Child(SQLAlchemySessionStore, _sqlite(data), name="sessions")],
+        keeper="sessions",
     ),
     "memory composite": Tree(
         SessionStore,
         lambda data: [Child(InMemorySessionStore, name="sessions"), _files(data), _composite()],
+        keeper="sessions",
     ),
     "sqlite hosted by the composite": Tree(
         SessionStore,
@@ -60,6 +65,7 @@ SESSION_STORES: dict[str, SessionStoreFactory] = {
             _files(data),
             _composite(session_store=(SQLAlchemySessionStore, _sqlite(data))),
         ],
+        keeper="store",
     ),
 }
 

@@ -1,6 +1,5 @@
 """Stores that run as processes: the other ways to reach a store."""
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,17 +12,22 @@ from supervisor import Child, Supervisor, SupervisorRef, connect
 class Tree:
     """Makes clients of a store that runs in a tree.
 
-    A tree takes a third of a second to start, so one serves all tests of a module; between them its
-    children are stopped, what they kept is removed, and they are started again.
+    A tree takes a third of a second to start, so one serves all tests of a module; between them
+    what it keeps is removed.
 
     Args:
         port: of the store.
         children: the specs, given a folder for their data; the last one is what is called.
+        keeper: the id of the child that has to be started anew for the store to be empty; none,
+            where it is enough that its files are gone.
     """
 
-    def __init__(self, port: type, children: Callable[[Path], Sequence[Child]]) -> None:
+    def __init__(
+        self, port: type, children: Callable[[Path], Sequence[Child]], keeper: str | None = None
+    ) -> None:
         self._port = port
         self._children = children
+        self._keeper = keeper
         self._stack = ExitStack()
         self._fresh = True
 
@@ -53,9 +57,10 @@ class Tree:
             yield client
 
     def _empty(self) -> None:
-        for spec in reversed(self._specs):
-            self._tree.terminate_child(spec.id)
-        shutil.rmtree(self._data)
-        self._data.mkdir()
-        for spec in self._specs:
-            self._tree.restart_child(spec.id)
+        if self._keeper is not None:
+            self._tree.terminate_child(self._keeper)
+        for file in self._data.rglob("*"):
+            if file.is_file():
+                file.unlink()
+        if self._keeper is not None:
+            self._tree.restart_child(self._keeper)
