@@ -182,9 +182,13 @@ class Ref:
         """Watch the process that runs now, until it ends."""
         try:
             path = self._caller.locate(_PATIENCE)
-            _, instance = self._describe()
         except NoProcess as error:
             return Monitor(self._caller, None, None, Exit("error", error=str(error)))
+        try:
+            _, instance = self._describe()
+        except NoProcess:
+            # It is forgotten; its supervisor may still know how it ended.
+            instance = None
         meant = self.target.instance
         return Monitor(self._caller, path, instance if meant is None else meant, None)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
-from supervisor._context import Identity
+from supervisor._context import Identity, is_main_thread
 from supervisor._errors import BadCall, NoProcess, StartError
 from supervisor._exit import Exit
 from supervisor._forward.forwarder import Forwarder
@@ -213,7 +213,20 @@ class ServerProcess:
 
     def stop(self) -> None:
         """End, once the reply to the operation that runs is sent."""
+        running = self._running_task()
+        if running is None:
+            self._stop_soon()
+        else:
+            # Behind the callback that sends its reply.
+            running.add_done_callback(self._stop_soon)
+
+    def _stop_soon(self, _: object = None) -> None:
         self._loop.call_soon_threadsafe(self._stop, Exit("normal", 0))
+
+    def _running_task(self) -> asyncio.Task[Any] | None:
+        """The asynchronous operation that calls, if one does."""
+        task = asyncio.current_task(self._loop) if is_main_thread() else None
+        return task if task in self._later else None
 
     def _carry_out_later(self, method: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
