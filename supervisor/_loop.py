@@ -23,6 +23,8 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any
 
+from supervisor._spin import SPIN_SECONDS, Spin, give_way, now
+
 __all__ = ["Loop", "Reactor", "new_loop"]
 
 logger = logging.getLogger("supervisor")
@@ -41,9 +43,14 @@ _LONGEST_WAIT = 86400.0
 
 
 class Loop(asyncio.AbstractEventLoop):
-    """An event loop on epoll(7), or on poll(2) where there is none."""
+    """An event loop on epoll(7), or on poll(2) where there is none.
 
-    def __init__(self) -> None:
+    Args:
+        spin: whether to look again for a moment before going to sleep; see ``_spin``.
+    """
+
+    def __init__(self, *, spin: bool = False) -> None:
+        self._spin = Spin() if spin else None
         self._poller = _Epoll() if hasattr(select, "epoll") else _Poll()
         self._readers: dict[int, tuple[Callback, tuple[Any, ...]]] = {}
         self._writers: dict[int, tuple[Callback, tuple[Any, ...]]] = {}
@@ -219,7 +226,7 @@ class Loop(asyncio.AbstractEventLoop):
             self._wake_sender.close()
 
     def _turn(self) -> None:
-        for fd, mask in self._poller.poll(self._patience()):
+        for fd, mask in self._wait():
             if mask & (_READ | _BROKEN):
                 reader = self._readers.get(fd)
                 if reader is not None:
@@ -234,6 +241,22 @@ class Loop(asyncio.AbstractEventLoop):
             handle = self._ready.popleft()
             if not handle.cancelled():
                 handle._run()
+
+    def _wait(self) -> list[tuple[int, int]]:
+        patience = self._patience()
+        spin = self._spin
+        if spin is None or patience == 0.0 or not spin.is_worth_it():
+            return self._poller.poll(patience)
+        limit = now() + SPIN_SECONDS
+        while True:
+            events = self._poller.poll(0)
+            if events:
+                spin.paid()
+                return events
+            if now() > limit:
+                spin.was_in_vain()
+                return self._poller.poll(self._patience())
+            give_way()
 
     def _call(self, callback: Callback, args: tuple[Any, ...]) -> None:
         try:
@@ -316,8 +339,8 @@ def _number(fd: Any) -> int:
     return fd if isinstance(fd, int) else fd.fileno()
 
 
-def new_loop() -> Loop:
+def new_loop(*, spin: bool = False) -> Loop:
     """A loop of the runtime's own."""
     # What it leaves out of asyncio's loops - transports, subprocesses, executors - nobody here asks
     # it for: a server with asynchronous operations runs on asyncio's.
-    return Loop()  # type: ignore[abstract]
+    return Loop(spin=spin)  # type: ignore[abstract]

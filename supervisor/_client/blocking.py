@@ -21,6 +21,7 @@ from supervisor._client.requests import check_going_down, discard, make_request,
 from supervisor._context import current, is_main_thread
 from supervisor._errors import BadCall, CallTimeout
 from supervisor._node import Node, ProcessPath, short_address
+from supervisor._spin import SPIN_SECONDS, Spin, give_way, now
 from supervisor._wire.codec import Decoder
 from supervisor._wire.frames import (
     RESPONSE,
@@ -34,6 +35,8 @@ from supervisor._wire.frames import (
 from supervisor._wire.sockets import receive, send
 
 __all__ = ["BlockingLink", "BlockingTransport"]
+
+_DONTWAIT = int(socket.MSG_DONTWAIT)
 
 _forks = 0
 
@@ -57,6 +60,7 @@ class BlockingLink:
         self._socket = _connect(node.socket_path(path), deadline)
         self._timeouts: list[float | None] = [None, None]
         self._id = 0
+        self._spin = Spin()
         self._is_own = _is_own(node, path)
         self.closed = False
 
@@ -125,9 +129,8 @@ class BlockingLink:
 
     def _receive(self, request: Request) -> Frame:
         while True:
-            self._limit(socket.SO_RCVTIMEO, 1, request)
             try:
-                data, descriptors = receive(self._socket)
+                data, descriptors = self._receive_soon() or self._receive_later(request)
             except BlockingIOError:
                 continue
             except ConnectionResetError:
@@ -145,6 +148,27 @@ class BlockingLink:
                     discard(frame)
             except FrameError:
                 raise LinkLost(taken=True) from None
+
+    def _receive_soon(self) -> tuple[bytes, list[int]] | None:
+        """What comes within a moment; None where it is not worth to look for it, or not there."""
+        spin = self._spin
+        if not spin.is_worth_it() or threading.active_count() > 1:
+            return None
+        limit = now() + SPIN_SECONDS
+        while now() < limit:
+            try:
+                received = receive(self._socket, _DONTWAIT)
+            except BlockingIOError:
+                give_way()
+            else:
+                spin.paid()
+                return received
+        spin.was_in_vain()
+        return None
+
+    def _receive_later(self, request: Request) -> tuple[bytes, list[int]]:
+        self._limit(socket.SO_RCVTIMEO, 1, request)
+        return receive(self._socket)
 
     def _limit(self, option: int, index: int, request: Request) -> None:
         """Let the kernel end the wait at the deadline; that saves a poll(2) before each read."""

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 __all__ = ["READ_SIZE", "peer_is_allowed", "receive", "send"]
 
-READ_SIZE = 256 * 1024
+# More at once would make malloc(3) ask the kernel for the buffer, and give it back, each time.
+READ_SIZE = 64 * 1024
 
 _ANCILLARY = socket.CMSG_SPACE(253 * array.array("i").itemsize)
-_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_CLOEXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 
 
 def send(sock: socket.socket, data: bytes | memoryview, descriptors: Sequence[int]) -> int:
@@ -31,13 +32,17 @@ def send(sock: socket.socket, data: bytes | memoryview, descriptors: Sequence[in
     return sock.sendmsg([data], [rights])
 
 
-def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
+def receive(sock: socket.socket, flags: int = 0) -> tuple[bytes, list[int]]:
     """Receive what is there: bytes, none of them at the end, and descriptors.
+
+    Args:
+        sock: a connected socket.
+        flags: further ones of recvmsg(2).
 
     Raises:
         OSError: as of recvmsg(2).
     """
-    data, ancillary, _, _ = sock.recvmsg(READ_SIZE, _ANCILLARY, _CLOEXEC)
+    data, ancillary, _, _ = sock.recvmsg(READ_SIZE, _ANCILLARY, _CLOEXEC | flags)
     return data, _descriptors(ancillary) if ancillary else []
 
 
