@@ -55,6 +55,7 @@ class Loop(asyncio.AbstractEventLoop):
         self._readers: dict[int, tuple[Callback, tuple[Any, ...]]] = {}
         self._writers: dict[int, tuple[Callback, tuple[Any, ...]]] = {}
         self._ready: deque[asyncio.Handle] = deque()
+        self._end_of_turn: deque[Callback] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._cancelled_timers = 0
         self._numbers = itertools.count()
@@ -126,6 +127,10 @@ class Loop(asyncio.AbstractEventLoop):
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
+
+    def call_at_end_of_turn(self, callback: Callback) -> None:
+        """Call back when what this turn's descriptors have brought is handled; in this thread."""
+        self._end_of_turn.append(callback)
 
     def call_soon_threadsafe(
         self, callback: Callback, *args: Any, context: Context | None = None
@@ -237,6 +242,8 @@ class Loop(asyncio.AbstractEventLoop):
                     self._call(*writer)
         if self._timers:
             self._ring()
+        while self._end_of_turn:
+            self._call(self._end_of_turn.popleft(), ())
         for _ in range(len(self._ready)):
             handle = self._ready.popleft()
             if not handle.cancelled():
@@ -266,7 +273,7 @@ class Loop(asyncio.AbstractEventLoop):
 
     def _patience(self) -> float | None:
         """How long to wait for a descriptor: None is without limit."""
-        if self._ready or not self._running:
+        if self._ready or self._end_of_turn or not self._running:
             return 0.0
         while self._timers and self._timers[0][2].cancelled():
             heapq.heappop(self._timers)

@@ -86,7 +86,7 @@ class AsyncClient:
             idempotent=idempotent,
             instance=self._target.instance,
         )
-        frame = await deliver(self._transport, self._target, request, retry=self._retry, link=None)
+        frame = await deliver(self._transport, self._target, request, retry=self._retry)
         return open_response(self._decoder, frame)
 
     async def aclose(self) -> None:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from supervisor._errors import CallTimeout, NoProcess, ProcessDown
 from supervisor._exit import Exit
@@ -35,6 +35,7 @@ from supervisor._wire.frames import Frame
 __all__ = [
     "Link",
     "LinkLost",
+    "Loss",
     "Request",
     "Target",
     "Transport",
@@ -166,6 +167,21 @@ class Link(Protocol):
     since: float
 
 
+@dataclass(frozen=True, slots=True)
+class Loss(Generic[L]):
+    """An attempt that failed.
+
+    Attributes:
+        link: the connection that broke.
+        lost: how.
+        sent_at: when the request was sent, on the monotonic clock.
+    """
+
+    link: L
+    lost: LinkLost
+    sent_at: float
+
+
 class Transport(Protocol[L]):
     """The sockets that calls go through."""
 
@@ -198,7 +214,12 @@ class Transport(Protocol[L]):
 
 
 async def deliver(
-    transport: Transport[L], target: Target, request: Request, *, retry: bool, link: L | None
+    transport: Transport[L],
+    target: Target,
+    request: Request,
+    *,
+    retry: bool,
+    loss: Loss[L] | None = None,
 ) -> Frame:
     """Deliver a call, and return its response.
 
@@ -207,7 +228,7 @@ async def deliver(
         target: who is called.
         request: the call.
         retry: whether idempotent operations are sent again.
-        link: a connection to try first, made earlier for the same target.
+        loss: how a first attempt ended, where there was one.
 
     Raises:
         NoProcess: nobody is there, and nobody will be.
@@ -216,22 +237,23 @@ async def deliver(
     """
     down: ProcessDown | None = None
     for resends in range(_RESENDS + 1):
-        try:
-            if link is None:
+        if loss is None:
+            try:
                 link = await reach(transport, target, request.deadline)
-        except NoProcess as error:
-            raise down or error from None
-        sent_at = time.monotonic()
-        try:
-            return await transport.exchange(link, request)
-        except LinkLost as lost:
-            if not was_sent_too_late(lost, sent_at):
-                ended = await exit_since(transport, target.node, link, request.deadline)
-                down = ProcessDown(str(target), ended or lost.exit, lost.taken)
-                again = retry and request.idempotent and resends < _RESENDS
-                if not again or (lost.suspect and died_of_call(down)):
-                    raise down from None
-            link = None
+            except NoProcess as error:
+                raise down or error from None
+            sent_at = time.monotonic()
+            try:
+                return await transport.exchange(link, request)
+            except LinkLost as lost:
+                loss = Loss(link, lost, sent_at)
+        if not was_sent_too_late(loss.lost, loss.sent_at):
+            ended = await exit_since(transport, target.node, loss.link, request.deadline)
+            down = ProcessDown(str(target), ended or loss.lost.exit, loss.lost.taken)
+            again = retry and request.idempotent and resends < _RESENDS
+            if not again or (loss.lost.suspect and died_of_call(down)):
+                raise down from None
+        loss = None
     raise down or ProcessDown(str(target), None, taken=False)
 
 

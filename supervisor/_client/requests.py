@@ -52,13 +52,18 @@ def make_request(
     """
     deadline = _deadline(timeout, kwargs)
     blobs: list[Blob] = []
-    params: list[Any] = [_with_blobs(args), _with_blobs_by_name(kwargs)]
+    sendable = _with_blobs(args)
+    by_name = _with_blobs_by_name(kwargs) if kwargs else kwargs
+    params: list[Any] = [sendable, by_name]
     if instance is not None:
         params += (deadline, instance)
     elif deadline is not None:
         params.append(deadline)
     try:
-        body = _operation(operation) + encode(params, blobs)
+        if sendable is args and by_name is kwargs:
+            body = _operation(operation) + encode(params)
+        else:
+            body = _operation(operation) + encode(params, blobs)
     except CodecError as error:
         raise error.refusal or BadCall(f"{operation}: an argument {error}") from None
     _check(operation, body, blobs)
@@ -92,10 +97,17 @@ def open_response(decoder: Decoder, frame: Frame) -> Any:
             raise problem.__cause__ from None
         raise BadCall(f"the answer {problem}") from None
     if error is None:
-        return result.take() if isinstance(result, Blob) else result
+        return _taken(result) if isinstance(result, Blob) else result
     if isinstance(error, BaseException):
         raise error
     raise BadCall(f"the process answered with an error that is none: {error!r}")
+
+
+def _taken(blob: Blob) -> bytes | memoryview:
+    try:
+        return blob.take()
+    except OSError as error:
+        raise BadCall(f"the answer cannot be read: {error}") from error
 
 
 def _deadline(timeout: float | None, kwargs: Mapping[str, Any]) -> float | None:

@@ -61,7 +61,7 @@ class News:
 
     async def _deliver(self, change: str, args: list[Any]) -> None:
         request = make_request("change", (change, args), {}, timeout=None, idempotent=True)
-        frame = await deliver(self._transport, self._target, request, retry=True, link=None)
+        frame = await deliver(self._transport, self._target, request, retry=True)
         open_response(self._decoder, frame)
 
     def close(self) -> None:

@@ -25,9 +25,9 @@ class Response(NamedTuple):
     blobs: Sequence[Blob] = ()
 
     @property
-    def descriptors(self) -> list[int]:
+    def descriptors(self) -> Sequence[int]:
         """The blobs' descriptors."""
-        return [blob.fileno() for blob in self.blobs]
+        return [blob.fileno() for blob in self.blobs] if self.blobs else ()
 
 
 def result_response(call_id: int, result: Any) -> Response:

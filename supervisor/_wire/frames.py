@@ -46,8 +46,11 @@ _DEFAULT_LIMIT = 64 * 1024 * 1024
 
 
 def frame_limit() -> int:
-    """The most bytes of a frame: ``$REGROW_FRAME_LIMIT``, else 64 MiB."""
-    return int(os.environ.get("REGROW_FRAME_LIMIT") or _DEFAULT_LIMIT)
+    """The most bytes of a frame: ``$REGROW_FRAME_LIMIT``, else 64 MiB; read once."""
+    return _limit
+
+
+_limit = int(os.environ.get("REGROW_FRAME_LIMIT") or _DEFAULT_LIMIT)
 
 
 class FrameError(Exception):
@@ -97,6 +100,9 @@ class FrameReader:
         try:
             ends = self._ends(data)
             self._check_sizes(first_begin, ends)
+            if len(ends) == 1 and first_begin == data_begin and ends[0] == self._fed:
+                # The usual case: one whole frame, and nothing else.
+                return [Frame(data, descriptors)]
             if descriptors and (ends[-1] if ends else first_begin) < data_begin:
                 raise FrameError("descriptors in the middle of a frame")
         except FrameError:
@@ -126,6 +132,8 @@ class FrameReader:
         return ends
 
     def _check_sizes(self, begin: int, ends: list[int]) -> None:
+        if self._fed - begin <= self._limit:
+            return
         for end in (*ends, self._fed):
             if end - begin > self._limit:
                 raise FrameError(f"a frame is over the limit of {self._limit} bytes")

@@ -49,7 +49,7 @@ class Outbox:
         while self._queue:
             data, descriptors = self._next()
             try:
-                sent = send(sock, data, descriptors)
+                sent = send(sock, data, descriptors) if descriptors else sock.send(data)
             except BlockingIOError:
                 self._queue.appendleft((data, descriptors))
                 return False
