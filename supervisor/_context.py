@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from supervisor._node import Node, ProcessPath
+from supervisor._node import Node, ProcessPath, resolve_run_dir
 
 __all__ = [
     "Identity",
@@ -83,22 +83,22 @@ def forget_node(node: Node) -> None:
         _started[:] = [entry for entry in _started if entry[0] != node or entry[1]()]
 
 
-def _last_started() -> Node | None:
-    """The node that this process has started last, of those that still run."""
+def _started_nodes() -> list[Node]:
+    """The nodes that this process has started and that still run, the last one first."""
     with _lock:
-        while _started and not _started[-1][1]():
-            _started.pop()
-        return _started[-1][0] if _started else None
+        _started[:] = [entry for entry in _started if entry[1]()]
+        return [node for node, _ in reversed(_started)]
 
 
 def default_node(name: str | None, run_dir: str | os.PathLike[str] | None) -> Node:
-    """The node that is meant where none, or only its name, is given."""
-    if name is None and run_dir is None:
-        started = _last_started()
-        if started is not None:
-            return started
-        if _current is not None:
-            return _current.node
-    if name is not None and run_dir is None and _current is not None and _current.node.name == name:
-        return _current.node
-    return Node.named(name or "default", run_dir)
+    """The node that is meant where none, only its name, or only its run directory is given."""
+    own = [] if _current is None else [_current.node]
+    if name is not None:
+        if run_dir is None and own and own[0].name == name:
+            return own[0]
+        return Node.named(name, run_dir)
+    place = None if run_dir is None else str(resolve_run_dir(run_dir))
+    for node in (*_started_nodes(), *own):
+        if place is None or os.path.dirname(node.folder) == place:
+            return node
+    return Node.named("default", run_dir)

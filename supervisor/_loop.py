@@ -25,7 +25,7 @@ from typing import Any
 
 from supervisor._spin import SPIN_SECONDS, Spin, give_way, now
 
-__all__ = ["Loop", "Reactor", "new_loop"]
+__all__ = ["Loop", "Reactor", "end_of_turn", "new_loop"]
 
 logger = logging.getLogger("supervisor")
 
@@ -344,6 +344,11 @@ class _Poll:
 
 def _number(fd: Any) -> int:
     return fd if isinstance(fd, int) else fd.fileno()
+
+
+def end_of_turn(loop: Reactor) -> Callable[[Callback], object]:
+    """What calls back at the end of this turn where that can be had, or else at the next one."""
+    return loop.call_at_end_of_turn if isinstance(loop, Loop) else loop.call_soon
 
 
 def new_loop(*, spin: bool = False) -> Loop:

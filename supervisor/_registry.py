@@ -7,12 +7,13 @@ dies leaves nothing behind that its successor does not know.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from supervisor._client.delivery import Target
 from supervisor._context import current
-from supervisor._errors import BadCall, NoProcess, ProcessDown, SupervisorError
-from supervisor._names import Entry, Names
+from supervisor._errors import BadCall, CallTimeout, NoProcess, ProcessDown, SupervisorError
+from supervisor._names import Entry, Names, is_name
 from supervisor._node import Node, ProcessPath
 from supervisor._operation import idempotent
 from supervisor._process.control import ControlPipe
@@ -45,8 +46,7 @@ class Registry(Server):
             NoProcess: the ref is of a name that does not exist.
             BadCall: these are no name and ref.
         """
-        if not isinstance(name, str) or not 1 <= len(name) <= 255:
-            raise BadCall(f"a name is a string of 1 to 255 characters, not {name!r}")
+        _check_name(name)
         if not isinstance(ref, Ref) or ref.target.node.folder != self._node.folder:
             raise BadCall(f"a ref of a process of this node is wanted, not {ref!r}")
         path, kind = ref.target.path, _kind_of(ref)
@@ -65,28 +65,32 @@ class Registry(Server):
     @idempotent
     def whereis(self, name: str) -> Ref | None:
         """The process of that name; None where there is none, or where it is stopped."""
+        _check_name(name)
         entry = self._names.lookup(name)
         return None if entry is None else _ref(self._node, name, entry)
 
     @idempotent
     def names(self, prefix: str = "") -> list[str]:
         """The names that begin so, sorted; those of stopped processes too."""
+        if not isinstance(prefix, str):
+            raise BadCall(f"a prefix is a string, not {prefix!r}")
         return sorted(name for name in self._names.entries if name.startswith(prefix))
 
     @idempotent
     def lookup(self, name: str) -> list[Any] | None:
         """Where a name leads, as path and kind: what clients ask when they connect."""
+        _check_name(name)
         entry = self._names.lookup(name)
         return None if entry is None else [list(entry.path), entry.kind]
 
     @idempotent
     def join(self, group: str, name: str) -> None:
-        """Make the process of that name a member of a group; it leaves when it is gone for good.
+        """Make the process of that name a member of a group; it leaves when it dies.
 
         Raises:
             BadCall: there is no such name.
         """
-        self._change("join", [group, name])
+        self._change("join", [group, name, time.monotonic()])
 
     @idempotent
     def leave(self, group: str, name: str) -> None:
@@ -96,6 +100,7 @@ class Registry(Server):
     @idempotent
     def members(self, group: str) -> list[Ref]:
         """The members of a group, in the order they joined; none where there is no such group."""
+        _check_name(group)
         return [
             _ref(self._node, name, self._names.entries[name]) for name in self._names.members(group)
         ]
@@ -106,6 +111,7 @@ class Registry(Server):
         Returns:
             How many it was sent to.
         """
+        _check_name(group)
         sent = 0
         for name in self._names.members(group):
             # By its path: a name would be looked up here, and a server cannot call itself.
@@ -113,8 +119,9 @@ class Registry(Server):
             ref = self._refs.setdefault(path, Ref(Target(self._node, path=path)))
             try:
                 ref.cast(operation, *args)
-            except (NoProcess, ProcessDown):
-                # It has died since: what its next run missed, a cast does not make good.
+            except (NoProcess, ProcessDown, CallTimeout):
+                # It has died since, or takes nothing up: a cast does not make that good.
+                self._refs.pop(path, None)
                 continue
             sent += 1
         return sent
@@ -127,7 +134,7 @@ class Registry(Server):
             NameTaken: another process has a name.
             BadCall: there is no such change.
         """
-        if operation not in ("publish", "reserve", "stop", "resume", "forget"):
+        if operation not in ("publish", "reserve", "stop", "resume", "died", "forget"):
             raise BadCall(f"{operation!r} is no news of a supervisor")
         self._change(operation, args)
 
@@ -145,6 +152,11 @@ class Registry(Server):
 
 def _ref(node: Node, name: str, entry: Entry) -> Ref:
     return (SupervisorRef if entry.kind == "supervisor" else Ref)(Target(node, name=name))
+
+
+def _check_name(name: object) -> None:
+    if not is_name(name):
+        raise BadCall(f"a name is a string of 1 to 255 characters, not {name!r:.100}")
 
 
 def _kind_of(ref: Ref) -> str:

@@ -18,7 +18,7 @@ import time
 __all__ = ["Spin", "give_way"]
 
 # Longer than a short call, and shorter than a wake-up would be felt.
-SPIN_SECONDS = 60e-6
+SPIN_SECONDS = 150e-6
 
 _MOST_LEFT_OUT = 256
 

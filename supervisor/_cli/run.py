@@ -121,8 +121,8 @@ def _traceback(error: BaseException) -> str:
     frame = error.__traceback__
     while frame is not None and _is_ours(frame):
         frame = frame.tb_next
-    kept = frame if frame is not None else error.__traceback__
-    return "".join(traceback.format_exception(type(error), error, kept)).rstrip()
+    # None is left of a SyntaxError, which says by itself where it is.
+    return "".join(traceback.format_exception(type(error), error, frame)).rstrip()
 
 
 def _is_ours(frame: TracebackType) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from supervisor._client.delivery import LinkLost
 from supervisor._client.requests import discard
-from supervisor._loop import Reactor
+from supervisor._loop import Reactor, end_of_turn
 from supervisor._node import ProcessPath
 from supervisor._wire.frames import (
     RESPONSE,
@@ -42,6 +42,7 @@ class Channel:
         self.since = time.monotonic()
         self.closed = False
         self._loop = loop
+        self._soon = end_of_turn(loop)
         self._socket = sock
         self._reader = FrameReader(frame_limit())
         self._outbox = Outbox()
@@ -79,7 +80,7 @@ class Channel:
         self._outbox.put(data, descriptors)
         if not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._soon(self._flush)
 
     def cancel(self, call_id: int) -> None:
         """No longer wait for that response."""

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from typing import Any, assert_never
 
@@ -246,7 +247,11 @@ class SupervisorProcess:
             return
         self.ends.add(running.spec.id, running.process.instance, exit)
         self._last_gone = running
+        died_at = time.monotonic()
         self.feed(ChildExited(running.token, exit, running.words.path))
+        # Behind the restart: it can wait, and says itself what it is about.
+        if running.ready and self.machine.phase in ("booting", "running"):
+            self.news.tell("died", [*self.identity.path, running.spec.id], died_at)
 
     def child_said(self, running: Running, kind: str, args: list[Any]) -> None:
         """A child has sent a message that is not about its life."""

@@ -9,7 +9,7 @@ from supervisor._forward.calls import ForwardedCall
 from supervisor._forward.forwarder import Forwarder, Hosted, Remote, Route
 from supervisor._forward.hosted import HostedBackend
 from supervisor._forward.remote import RemoteBackend
-from supervisor._loop import Reactor
+from supervisor._loop import Reactor, end_of_turn
 from supervisor._server.endpoint import Connection
 from supervisor._server.responses import Response, error_response
 from supervisor._wire.frames import (
@@ -36,6 +36,7 @@ class Switch:
 
     def __init__(self, loop: Reactor, forwarder: Forwarder) -> None:
         self._loop = loop
+        self._soon = end_of_turn(loop)
         self._forwarder = forwarder
         self._by_operation = self._connect(forwarder.routes())
         self._unflushed: dict[Connection, None] = {}
@@ -99,7 +100,7 @@ class Switch:
     def _flush_later(self, connection: Connection) -> None:
         """Send its answers at the end of this turn, together with others for the same caller."""
         if not self._unflushed:
-            self._loop.call_soon(self._flush)
+            self._soon(self._flush)
         self._unflushed[connection] = None
 
     def _flush(self) -> None:

@@ -15,6 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from types import CoroutineType
 from typing import Any, NoReturn
 
 from supervisor._context import Identity, is_main_thread
@@ -22,7 +23,7 @@ from supervisor._errors import BadCall, NoProcess, StartError
 from supervisor._exit import Exit
 from supervisor._forward.forwarder import Forwarder
 from supervisor._forward.switch import Switch
-from supervisor._loop import Reactor, new_loop
+from supervisor._loop import Reactor, end_of_turn, new_loop
 from supervisor._process.control import ControlPipe
 from supervisor._process.launch import unblock_signals
 from supervisor._server.endpoint import Connection, Endpoint
@@ -70,8 +71,9 @@ class ServerProcess:
         self._identity = identity
         self._control = control
         self._loop: Reactor = (
-            asyncio.new_event_loop() if has_async_operations(child.target) else new_loop()
+            asyncio.new_event_loop() if has_async_operations(child.target) else new_loop(spin=True)
         )
+        self._soon = end_of_turn(self._loop)
         self._endpoint = Endpoint(self._loop, listener, self._receive)
         self._decoder = Decoder()
         self._mailbox: deque[tuple[Connection, Frame] | Callable[[], object]] = deque()
@@ -246,7 +248,7 @@ class ServerProcess:
         self._mailbox.append(item)
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._work)
+            self._soon(self._work)
 
     def _work(self) -> None:
         """Carry out what is in the mailbox, in order of arrival."""
@@ -271,17 +273,9 @@ class ServerProcess:
             self._refuse_undecodable(connection, frame, error)
             return
         try:
-            if message[0] == REQUEST:
-                _, call_id, name, params = message
-                args, kwargs, *extras = params
-            elif message[0] == NOTIFICATION:
-                _, name, params = message
-                args, kwargs, *extras = params
-                call_id = None
-            else:
-                raise ValueError("a response")
-        except (ValueError, TypeError, IndexError, KeyError):
-            logger.warning("a connection is closed: not a call: %.100r", message)
+            call_id, name, args, kwargs, extras = _parts(message)
+        except (ValueError, TypeError, IndexError, KeyError) as error:
+            logger.warning("a connection is closed: %s: not a call: %.100r", error, message)
             connection.close()
             return
         if extras and self._is_void(connection, call_id, extras):
@@ -293,8 +287,13 @@ class ServerProcess:
             self._refuse(connection, call_id, BadCall(f"{name}: params are [args, kwargs]"))
         else:
             if frame.descriptors and not operation.blobs:
-                args = take_values(args)
-                kwargs = dict(zip(kwargs, take_values(list(kwargs.values())), strict=True))
+                try:
+                    args = take_values(args)
+                    kwargs = dict(zip(kwargs, take_values(list(kwargs.values())), strict=True))
+                except (OSError, ValueError) as error:
+                    refusal = BadCall(f"{name}: a large binary cannot be read: {error}")
+                    self._refuse(connection, call_id, refusal)
+                    return
             self._operate(operation, args, kwargs, connection, call_id)
 
     def _is_void(self, connection: Connection, call_id: int | None, extras: list[Any]) -> bool:
@@ -325,7 +324,7 @@ class ServerProcess:
                 self._refuse(connection, call_id, BadCall(str(error)))
                 return
             self._crash(error, operation.name, (args, kwargs), connection, call_id)
-        if asyncio.iscoroutine(result):
+        if isinstance(result, CoroutineType):
             result = self._loop.create_task(result)
         elif not isinstance(result, concurrent.futures.Future):
             self._reply(operation.name, (args, kwargs), connection, call_id, result)
@@ -404,6 +403,25 @@ _STOPPED = "stopped by the supervisor"
 
 def _raise_system_exit(*_: object) -> NoReturn:
     raise SystemExit(_STOPPED)
+
+
+def _parts(message: Any) -> tuple[int | None, Any, Any, Any, list[Any]]:
+    """The call's id (None of a cast), operation, args, kwargs, and what the runtime added.
+
+    Raises:
+        ValueError, TypeError, IndexError, KeyError: it is no call.
+    """
+    call_id = None
+    if message[0] == REQUEST:
+        _, call_id, name, params = message
+        if type(call_id) is not int or not 0 <= call_id < 1 << 64:
+            raise ValueError("its id is no number")
+    elif message[0] == NOTIFICATION:
+        _, name, params = message
+    else:
+        raise ValueError("neither a request nor a notification")
+    args, kwargs, *extras = params
+    return call_id, name, args, kwargs, extras
 
 
 def _error_exit(error: BaseException) -> Exit:

@@ -23,6 +23,7 @@ otherwise, only modules that are already imported are looked at.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -256,6 +257,9 @@ class Decoder:
         index, size, as_view = msgpack.unpackb(payload)
         if not 0 <= index < len(blobs):
             raise CodecError(f"blob {index} is missing: {len(blobs)} descriptors arrived")
+        held = os.fstat(blobs[index].fileno()).st_size
+        if type(size) is not int or not 0 <= size <= held:
+            raise CodecError(f"blob {index} holds {held} bytes, not {size!r}")
         blobs[index].size = size
         blobs[index].as_view = as_view
         return blobs[index]
