@@ -173,7 +173,7 @@ class WaitingSessionStore(SessionStore, Server):
             return found
         return self._wait_for_events(query, seconds)
 
-    @operation("get_events")
+    @operation("get_events", threads=False)
     def _serve_events(
         self,
         session_id: str,

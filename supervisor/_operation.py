@@ -24,7 +24,7 @@ def is_idempotent(method: object) -> bool:
     return getattr(method, "__idempotent__", False) is True
 
 
-def operation(name: str, *, blobs: bool = False) -> Callable[[F], F]:
+def operation(name: str, *, blobs: bool = False, threads: bool = True) -> Callable[[F], F]:
     """Make a method an operation of that name, in the place of the public method of that name.
 
     For what a process can do better than an object: hand over an open file instead of its bytes,
@@ -34,11 +34,14 @@ def operation(name: str, *, blobs: bool = False) -> Callable[[F], F]:
         name: the operation's name.
         blobs: whether it is given large binaries as ``Blob``, still in their files, instead of as
             bytes. It then owns them.
+        threads: whether it may be called on a thread too, by a Forwarder that hosts the object;
+            else the public method of that name is.
     """
 
     def mark(method: F) -> F:
         method.__operation__ = name  # type: ignore[attr-defined]
         method.__blobs__ = blobs  # type: ignore[attr-defined]
+        method.__threads__ = threads  # type: ignore[attr-defined]
         return method
 
     return mark

@@ -21,7 +21,7 @@ from ports._arguments import (
     session_argument,
     session_id_argument,
 )
-from stores._waiting import EventWaiters, WaitingSessionStore
+from stores._waiting import EventWaiters
 
 from ._connections import Connections
 from ._driver import Cursor
@@ -29,6 +29,7 @@ from ._group import GroupCommit
 from ._migration import check_schema
 from ._operations import prepare, result
 from ._rows import Row, event_of, run_of, session_of
+from ._serving import GroupCommitServing
 from ._statements import Statements
 from ._url import database_of
 from ._writes import Outcome, Write, write_batch
@@ -37,7 +38,7 @@ from ._writes import Outcome, Write, write_batch
 _stores: "WeakSet[SQLAlchemySessionStore]" = WeakSet()
 
 
-class SQLAlchemySessionStore(WaitingSessionStore):
+class SQLAlchemySessionStore(GroupCommitServing):
     """Sessions, runs and events in a SQL database.
 
     Any number of threads may use one store, and any number of stores, in as many processes, one

@@ -23,7 +23,7 @@ __all__ = ["HostedBackend"]
 logger = logging.getLogger("supervisor")
 
 # As many calls of a hosted object may block at a time before further ones have to wait.
-_THREADS = 32
+_THREADS = 256
 
 Answer = Callable[[ForwardedCall, Response], None]
 Fail = Callable[[ForwardedCall, Exception], None]
@@ -50,7 +50,7 @@ class HostedBackend:
 
     def _host(self, server: Any) -> None:
         self._server = server
-        self._operations = find_operations(server)
+        self._operations = find_operations(server, on_threads=True)
         self._declared = declared_errors(server)
         for operation in self._operations.values():
             if inspect.iscoroutinefunction(operation.method):

@@ -23,17 +23,19 @@ class Operation:
     Attributes:
         name: what callers call it.
         method: the bound method.
+        public: the public method of that name, whose signature is the operation's.
         blobs: whether it takes large binaries in their files.
     """
 
     name: str
     method: Callable[..., Any]
+    public: Callable[..., Any]
     blobs: bool
 
     def takes(self, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
         """Whether these arguments fit its signature; asked only after a TypeError."""
         try:
-            inspect.signature(self.method).bind(*args, **kwargs)
+            inspect.signature(self.public).bind(*args, **kwargs)
         except TypeError:
             return False
         except ValueError:
@@ -42,8 +44,13 @@ class Operation:
         return True
 
 
-def find_operations(server: object) -> dict[str, Operation]:
-    """The public methods of a server, less its hooks, and those declared with ``operation``."""
+def find_operations(server: object, *, on_threads: bool = False) -> dict[str, Operation]:
+    """The public methods of a server, less its hooks, and those declared with ``operation``.
+
+    Args:
+        server: the object.
+        on_threads: whether they will be called on threads, as a Forwarder's hosted objects are.
+    """
     hooks = HOOKS | _CLOSE if isinstance(server, Server) else _CLOSE
     found: dict[str, Operation] = {}
     declared: dict[str, Operation] = {}
@@ -54,10 +61,11 @@ def find_operations(server: object) -> dict[str, Operation]:
         if not callable(member) or isinstance(member, type):
             continue
         name = getattr(member, "__operation__", None)
-        if name is not None:
-            declared[name] = Operation(name, member, getattr(member, "__blobs__", False))
-        elif not attribute.startswith("_") and attribute not in hooks:
-            found[attribute] = Operation(attribute, member, blobs=False)
+        if name is None and not attribute.startswith("_") and attribute not in hooks:
+            found[attribute] = Operation(attribute, member, member, blobs=False)
+        elif name is not None and (not on_threads or getattr(member, "__threads__", True)):
+            public = getattr(server, name, member)
+            declared[name] = Operation(name, member, public, getattr(member, "__blobs__", False))
     return found | declared
 
 
