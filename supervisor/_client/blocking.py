@@ -133,6 +133,9 @@ class BlockingLink:
                 data, descriptors = self._receive_soon() or self._receive_later(request)
             except BlockingIOError:
                 continue
+            except CallTimeout:
+                # It is a TimeoutError, and so an OSError too.
+                raise
             except ConnectionResetError:
                 raise LinkLost(taken=False) from None
             except OSError:
