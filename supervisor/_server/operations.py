@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor._errors import BadCall
 from supervisor._server.server import HOOKS, Server
 
-__all__ = ["Operation", "declared_errors", "find_operations", "has_async_operations", "unknown"]
+__all__ = [
+    "Operation",
+    "declared_errors",
+    "find_operations",
+    "has_async_operations",
+    "prepare",
+    "unknown",
+]
 
 # What a plain class may have for its orderly end; not for callers, of whom there are several.
 _CLOSE = frozenset({"close"})
@@ -44,38 +52,70 @@ class Operation:
         return True
 
 
-def find_operations(server: object, *, on_threads: bool = False) -> dict[str, Operation]:
+class _Method(NamedTuple):
+    """A method of a class that is an operation, or may be."""
+
+    attribute: str
+    name: str
+    declared: bool
+    blobs: bool
+    threads: bool
+
+
+@functools.cache
+def _methods(cls: type) -> tuple[_Method, ...]:
+    """The operations of a class.
+
+    Looking through a class takes milliseconds: a supervisor has it done before it forks.
+    """
+    hooks = HOOKS | _CLOSE if issubclass(cls, Server) else _CLOSE
+    found: list[_Method] = []
+    for attribute in dir(cls):
+        member = inspect.getattr_static(cls, attribute)
+        if isinstance(member, (property, type)):
+            continue
+        method = getattr(cls, attribute, None)
+        if not callable(method) or isinstance(method, type):
+            continue
+        name = getattr(method, "__operation__", None)
+        if name is not None:
+            blobs = getattr(method, "__blobs__", False)
+            threads = getattr(method, "__threads__", True)
+            found.append(_Method(attribute, name, declared=True, blobs=blobs, threads=threads))
+        elif not attribute.startswith("_") and attribute not in hooks:
+            found.append(_Method(attribute, attribute, declared=False, blobs=False, threads=True))
+    return tuple(found)
+
+
+def find_operations(server: Any, *, on_threads: bool = False) -> dict[str, Operation]:
     """The public methods of a server, less its hooks, and those declared with ``operation``.
 
     Args:
         server: the object.
         on_threads: whether they will be called on threads, as a Forwarder's hosted objects are.
     """
-    hooks = HOOKS | _CLOSE if isinstance(server, Server) else _CLOSE
     found: dict[str, Operation] = {}
-    declared: dict[str, Operation] = {}
-    for attribute in dir(type(server)):
-        if isinstance(inspect.getattr_static(type(server), attribute), property):
+    # Those declared come last, in the place of the public ones.
+    for method in sorted(_methods(type(server)), key=lambda method: method.declared):
+        if on_threads and not method.threads:
             continue
-        member = getattr(server, attribute, None)
-        if not callable(member) or isinstance(member, type):
-            continue
-        name = getattr(member, "__operation__", None)
-        if name is None and not attribute.startswith("_") and attribute not in hooks:
-            found[attribute] = Operation(attribute, member, member, blobs=False)
-        elif name is not None and (not on_threads or getattr(member, "__threads__", True)):
-            public = getattr(server, name, member)
-            declared[name] = Operation(name, member, public, getattr(member, "__blobs__", False))
-    return found | declared
+        bound = getattr(server, method.attribute)
+        public = getattr(server, method.name, bound) if method.declared else bound
+        found[method.name] = Operation(method.name, bound, public, method.blobs)
+    return found
 
 
+@functools.cache
 def has_async_operations(cls: type) -> bool:
     """Whether a class has operations that want asyncio's loop."""
     return any(
-        inspect.iscoroutinefunction(member)
-        for name, member in inspect.getmembers_static(cls)
-        if not name.startswith("_") or hasattr(member, "__operation__")
+        inspect.iscoroutinefunction(getattr(cls, method.attribute)) for method in _methods(cls)
     )
+
+
+def prepare(cls: type) -> None:
+    """Look through a class ahead of time: a process that is forked from this one need not."""
+    has_async_operations(cls)
 
 
 def declared_errors(server: object) -> tuple[type[BaseException], ...]:
