@@ -34,7 +34,7 @@ from supervisor._process.deathsig import die_with_parent, set_process_name
 from supervisor._wire.blob import copy_to_descriptor
 from supervisor._wire.codec import pack_spec
 
-__all__ = ["Plan", "Process", "launch", "spawn"]
+__all__ = ["Plan", "Process", "close_others", "launch", "spawn"]
 
 
 @dataclass(slots=True)
@@ -137,7 +137,8 @@ def _forked(plan: Plan, main: Main) -> None:
     asyncio._set_running_loop(None)  # noqa: SLF001  what its own loops do when they end
     _forget_signals()
     kept = [plan.control.fileno(), *([plan.listener.fileno()] if plan.listener else [])]
-    _close_others(kept)
+    close_others(kept)
+    _close_standard_input()
     sys.exit(begin(plan, main))
 
 
@@ -151,12 +152,15 @@ def _forget_signals() -> None:
 _HANDLED = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1)
 
 
-def _close_others(kept: list[int]) -> None:
+def close_others(kept: list[int]) -> None:
     """Close every descriptor but the standard ones and these."""
     before = 2
     for descriptor in (*sorted(kept), resource.getrlimit(resource.RLIMIT_NOFILE)[0]):
         os.closerange(before + 1, descriptor)
         before = descriptor
+
+
+def _close_standard_input() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     if null != 0:
         os.dup2(null, 0)

@@ -7,7 +7,7 @@ import socket
 import sys
 
 from supervisor._process.control import ControlPipe
-from supervisor._process.launch import Plan, begin
+from supervisor._process.launch import Plan, begin, close_others
 from supervisor._wire.codec import CodecError, unpack_spec
 
 __all__ = ["main"]
@@ -21,8 +21,11 @@ def main(payload: int, control: int, listener: int | None = None) -> None:
         control: the descriptor of the control pipe.
         listener: the descriptor of the listening socket, where there is one.
     """
-    for descriptor in (control, *([] if listener is None else [listener])):
+    kept = [control, *([] if listener is None else [listener])]
+    for descriptor in kept:
         os.set_inheritable(descriptor, False)
+    # Whoever started the tree may itself have been born with descriptors that it knows nothing of.
+    close_others([payload, *kept])
     with os.fdopen(payload, "rb") as file:
         content = file.read()
     pipe = ControlPipe(socket.socket(fileno=control))
