@@ -166,8 +166,8 @@ class Root:
     def _registry_gone(self, running: Running, exit: Exit) -> None:
         if self.process is None:
             return
-        self.process.extras.pop(REGISTRY[0], None)
-        self.process.ends.add(REGISTRY[0], running.process.instance, exit)
+        self.process.extras[REGISTRY[0]] = None
+        self.process.ends.add(REGISTRY[0], running.process.instance, exit, served=running.ready)
         logger.error("the registry (pid %d) ended: %s", running.process.pid, exit)
         stable = time.monotonic() - self._registry_since > _REGISTRY_STABLE
         if stable:

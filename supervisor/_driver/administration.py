@@ -230,15 +230,14 @@ class Administration:
     # --- what the runtime asks -----------------------------------------------------------------
 
     def _running(self, id: str) -> Running | None:
-        extra = self._process.extras.get(id)
-        if extra is not None:
-            return extra
+        if id in self._process.extras:
+            return self._process.extras[id]
         row = self._row(id)
         return self._process.children.get(row.token)
 
     def _child_status(self, _: Request, id: str) -> list[Any]:
-        if self._process.extras.get(id) is not None:
-            return ["running", None]
+        if id in self._process.extras:
+            return ["running" if self._process.extras[id] else "restarting", None]
         try:
             row = self._row(id)
         except ChildNotFound:
@@ -262,10 +261,10 @@ class Administration:
             running = self._running(id)
         except ChildNotFound:
             return False
-        if running is not None and running.ready:
+        if self._process.is_coming_back or (running is not None and running.ready):
             return True
         is_restarting = id in self._process.extras or self._row(id).status == "restarting"
-        return is_restarting and self._process.ends.of(id, None) is not None
+        return is_restarting and self._process.has_run_before(id)
 
     def _describe(self, _: Request) -> list[int]:
         return [os.getpid(), self._process.identity.instance]
@@ -273,6 +272,9 @@ class Administration:
     async def _child_exit(self, _: Request, id: str, since: float, until: float) -> Exit | None:
         ends = self._process.ends
         loop = self._process.loop
+        if since < self._process.since:
+            # It was a child of the supervisor in whose place this one is, and died with that.
+            return None
         while (exit := ends.since(id, since)) is None and loop.time() < until:
             await ends.next(id, until)
         return exit

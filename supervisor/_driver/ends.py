@@ -19,11 +19,19 @@ _MOST_ENDS = 32
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One run's end; the time is on the monotonic clock."""
+    """One run's end.
+
+    Attributes:
+        instance: which run.
+        time: on the monotonic clock.
+        exit: why.
+        served: whether it had become ready: one that did not start has answered nobody.
+    """
 
     instance: int
     time: float
     exit: Exit
+    served: bool
 
 
 class Ends:
@@ -34,10 +42,10 @@ class Ends:
         self._ends: OrderedDict[str, deque[End]] = OrderedDict()
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
 
-    def add(self, id: str, instance: int, exit: Exit) -> None:
+    def add(self, id: str, instance: int, exit: Exit, *, served: bool) -> None:
         """A run of this child has ended."""
         ends = self._ends.setdefault(id, deque(maxlen=_MOST_ENDS))
-        ends.append(End(instance, time.monotonic(), exit))
+        ends.append(End(instance, time.monotonic(), exit, served))
         self._ends.move_to_end(id)
         if len(self._ends) > _MOST_CHILDREN:
             self._ends.popitem(last=False)
@@ -46,8 +54,9 @@ class Ends:
                 future.set_result(None)
 
     def since(self, id: str, moment: float) -> Exit | None:
-        """The first end of this child after that time."""
-        return next((end.exit for end in self._ends.get(id, ()) if end.time >= moment), None)
+        """The first end, after that time, of a run of this child that could be called."""
+        ends = self._ends.get(id, ())
+        return next((end.exit for end in ends if end.served and end.time >= moment), None)
 
     def of(self, id: str, instance: int | None) -> Exit | None:
         """How that run ended; None for the instance means the last one."""
@@ -55,6 +64,10 @@ class Ends:
         if instance is None:
             return ends[-1].exit if ends else None
         return next((end.exit for end in ends if end.instance == instance), None)
+
+    def has_served(self, id: str) -> bool:
+        """Whether a run of this child is known to have become ready, and ended."""
+        return any(end.served for end in self._ends.get(id, ()))
 
     async def next(self, id: str, until: float | None = None) -> None:
         """Wait for the next end of this child, or for that time.

@@ -58,6 +58,7 @@ class _NestedSupervisor:
             child_main,
             on_started=self._started,
             on_ended=self._ended,
+            follows=bool(plan.state),
         )
 
     def run(self) -> int:

@@ -67,6 +67,12 @@ class SupervisorProcess:
         main: what a child's process does.
         on_started: is called when every child is ready.
         on_ended: is called when every child is gone, with the reason, or the failure to start.
+        follows: whether it takes the place of one whose children have run before.
+
+    Attributes:
+        since: when it began, on the monotonic clock.
+        extras: processes that are not the machine's business, by id; None for one that is about
+            to be started again. Their tokens are below 0.
     """
 
     def __init__(
@@ -79,7 +85,10 @@ class SupervisorProcess:
         *,
         on_started: Callable[[], None],
         on_ended: Callable[[Ended], None],
+        follows: bool = False,
     ) -> None:
+        self.since = loop.time()
+        self._follows = follows
         self.spec = spec
         self.identity = identity
         self.loop = loop
@@ -93,8 +102,7 @@ class SupervisorProcess:
             on_exit=self.child_gone,
             on_message=self.child_said,
         )
-        # Processes that are not the machine's business: their tokens are below 0.
-        self.extras: dict[str, Running] = {}
+        self.extras: dict[str, Running | None] = {}
         self.on_extra_gone: Callable[[Running, Exit], None] | None = None
         self.on_extra_said: Callable[[str, list[Any]], None] | None = None
         self._timers = Timers(loop, self._fire)
@@ -222,10 +230,26 @@ class SupervisorProcess:
         try:
             if listener is None and spec.kind in ("server", "supervisor"):
                 raise OSError("it has no listening socket")
-            self.children.start(token, spec, self.identity.node, path, listener=listener)
+            self.children.start(
+                token,
+                spec,
+                self.identity.node,
+                path,
+                listener=listener,
+                state=self.has_run_before(spec.id),
+            )
         except (OSError, CodecError) as error:
             exit = Exit("error", error=f"no process could be started: {error}")
             self.loop.call_soon(self.feed, ChildExited(token, exit))
+
+    def has_run_before(self, id: str) -> bool:
+        """Whether a run of this child was ready once: of ours, or of the supervisor we follow."""
+        return self.is_coming_back or self.ends.has_served(id)
+
+    @property
+    def is_coming_back(self) -> bool:
+        """Whether it starts, in the place of one that was killed, what that one had started."""
+        return self._follows and self.machine.phase in ("new", "booting")
 
     def _report(self, report: Report) -> None:
         running = self.children.get(report.token) or self._last_gone
@@ -245,7 +269,7 @@ class SupervisorProcess:
             if self.on_extra_gone is not None:
                 self.on_extra_gone(running, exit)
             return
-        self.ends.add(running.spec.id, running.process.instance, exit)
+        self.ends.add(running.spec.id, running.process.instance, exit, served=running.ready)
         self._last_gone = running
         died_at = time.monotonic()
         self.feed(ChildExited(running.token, exit, running.words.path))
