@@ -8,11 +8,12 @@ RUNS := $(VENV)/.runs
 TESTS := $(VENV)/.tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check clean
+.PHONY: help demo test soak check clean
 
 help:
 	@echo "make demo    record a git history while every process is killed (REPOSITORY=path)"
 	@echo "make test    run the tests (ARGS='-k name')"
+	@echo "make soak    kill processes under load, check that nothing is lost (SECONDS=60 SEED=n)"
 	@echo "make check   lint, format, types, layers"
 	@echo "make clean   remove the virtual environment and what tools have left"
 
@@ -21,6 +22,10 @@ demo: $(RUNS)
 
 test: $(TESTS)
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: $(TESTS)
+	@$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),60) --clients 8 \
+	  $(if $(SEED),--seed $(SEED))
 
 check: $(TESTS)
 	@$(BIN)/ruff check .
