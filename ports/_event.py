@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from secrets import token_hex
 from typing import Any, Self
 
 from ._errors import InvalidEventType
+from ._identifiers import new_id
 from ._validation import (
     check_choice,
     check_count,
@@ -73,7 +73,7 @@ _FIELDS = (
 
 
 def _new_id() -> str:
-    return "evt_" + token_hex(16)
+    return new_id("evt_")
 
 
 @dataclass(frozen=True, kw_only=True)

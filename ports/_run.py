@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from secrets import token_hex
 from typing import Any, Self
 
 from ._errors import InvalidStatus
+from ._identifiers import new_id
 from ._validation import (
     check_choice,
     check_count,
@@ -50,7 +50,7 @@ _MOMENTS = ("started_at", "ended_at")
 
 
 def _new_id() -> str:
-    return "run_" + token_hex(16)
+    return new_id("run_")
 
 
 @dataclass(frozen=True, kw_only=True)

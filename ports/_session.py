@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from secrets import token_hex
 from typing import Any, Self
 
 from ._errors import InvalidStatus
+from ._identifiers import new_id
 from ._validation import (
     check_choice,
     check_id,
@@ -44,7 +44,7 @@ _WHEN_CREATED = datetime.min.replace(tzinfo=UTC)
 
 
 def _new_id() -> str:
-    return "ses_" + token_hex(16)
+    return new_id("ses_")
 
 
 @dataclass(frozen=True, kw_only=True)
