@@ -6,11 +6,13 @@ import asyncio
 import functools
 import inspect
 import os
+import time
 from collections.abc import Callable
 from typing import Any, Self, TypeVar, overload
 
 from supervisor._client.caller import Caller
-from supervisor._client.delivery import Target, deliver
+from supervisor._client.channel import Channel
+from supervisor._client.delivery import LinkLost, Loss, Request, Target, deliver, reach
 from supervisor._client.looped import LoopTransport
 from supervisor._client.requests import make_request, open_response
 from supervisor._context import default_node
@@ -18,6 +20,7 @@ from supervisor._errors import BadCall
 from supervisor._operation import interface_operations, is_idempotent
 from supervisor._refs import Ref
 from supervisor._wire.codec import Decoder
+from supervisor._wire.frames import Frame
 
 __all__ = ["AsyncClient", "Client", "connect", "connect_async"]
 
@@ -69,6 +72,8 @@ class AsyncClient:
         self._timeout = timeout
         self._retry = retry
         self._transport = LoopTransport(asyncio.get_running_loop())
+        # Where the target was last.
+        self._link: Channel | None = None
         self._decoder = Decoder(importing=True, specs=True)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -86,8 +91,18 @@ class AsyncClient:
             idempotent=idempotent,
             instance=self._target.instance,
         )
-        frame = await deliver(self._transport, self._target, request, retry=self._retry)
-        return open_response(self._decoder, frame)
+        return open_response(self._decoder, await self._deliver(request))
+
+    async def _deliver(self, request: Request) -> Frame:
+        link = self._link
+        if link is None or link.closed or self._transport.is_forgotten(link):
+            link = self._link = await reach(self._transport, self._target, request.deadline)
+        sent_at = time.monotonic()
+        try:
+            return await self._transport.exchange(link, request)
+        except LinkLost as lost:
+            loss = Loss(link, lost, sent_at)
+        return await deliver(self._transport, self._target, request, retry=self._retry, loss=loss)
 
     async def aclose(self) -> None:
         """Close the connections; calls in flight end as if the process had died."""

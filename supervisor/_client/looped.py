@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from supervisor._client.channel import Channel
+from supervisor._client.deadlines import Deadlines
 from supervisor._client.delivery import LinkLost, Request, Unreachable
 from supervisor._client.requests import (
     check_going_down,
@@ -34,6 +35,7 @@ class LoopTransport:
         self._loop = loop
         self._decoder = decoder or Decoder(importing=True, specs=True)
         self._channels: dict[tuple[str, ProcessPath], Channel] = {}
+        self._deadlines = Deadlines(loop)
 
     def cached(self, node: Node, path: ProcessPath) -> Channel | None:
         """The connection to a process, if there is one that was not broken."""
@@ -54,6 +56,10 @@ class LoopTransport:
             channel = Channel(self._loop, sock, path)
             self._channels[node.folder, path] = channel
         return channel
+
+    def is_forgotten(self, channel: Channel) -> bool:
+        """Whether nothing new is to be sent there."""
+        return channel not in self._channels.values()
 
     def forget(self, channel: Channel) -> None:
         """Use this connection for nothing new: the process at its other end is ending."""
@@ -86,17 +92,13 @@ class LoopTransport:
             call_id = link.request(request.body, descriptors, receive)
         except OSError as error:
             raise BadCall(f"{request.operation} cannot be sent: {error}") from error
-        timer = None
         if request.deadline is not None:
-            timer = self._loop.call_later(
-                request.deadline - time.monotonic(), _expire, future, request.operation
-            )
+            self._deadlines.add(future, request.deadline, request.operation)
         try:
             return await future
         finally:
             link.cancel(call_id)
-            if timer is not None:
-                timer.cancel()
+            self._deadlines.discard(future)
 
     async def ask(
         self, link: Channel, operation: str, args: tuple[Any, ...], deadline: float
@@ -116,6 +118,7 @@ class LoopTransport:
 
     def close(self) -> None:
         """Close every connection; calls in flight end as if the processes had died."""
+        self._deadlines.close()
         channels, self._channels = list(self._channels.values()), {}
         for channel in channels:
             channel.close()
@@ -135,11 +138,6 @@ def _connect(path: str) -> socket.socket | None:
         sock.close()
         raise Unreachable(str(error)) from None
     return sock
-
-
-def _expire(future: asyncio.Future[Frame], operation: str) -> None:
-    if not future.done():
-        future.set_exception(CallTimeout(f"{operation} got no answer in time"))
 
 
 def _finish(future: asyncio.Future[None]) -> None:

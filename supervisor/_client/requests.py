@@ -198,7 +198,7 @@ def check_going_down(frame: Frame, header: Header) -> None:
     Raises:
         LinkLost: it is, and says whether it had taken the request up.
     """
-    if is_going_down(frame, header):
+    if frame.data[header.body] != _NIL and is_going_down(frame, header):
         raise going_down_of(frame)
 
 
@@ -215,6 +215,8 @@ def is_going_down(frame: Frame, header: Header) -> bool:
         error[:1] != b"\xc0" and error[0] in _CODE_AT and (error[_CODE_AT[error[0]]] == GOING_DOWN)
     )
 
+
+_NIL = 0xC0
 
 # Where in an extension's head its code stands: after a length of 1, 2 or 4 bytes, or of none.
 _CODE_AT = {0xC7: 2, 0xC8: 3, 0xC9: 5, 0xD4: 1, 0xD5: 1, 0xD6: 1, 0xD7: 1, 0xD8: 1}
