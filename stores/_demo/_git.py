@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -129,6 +130,55 @@ class Repository:
         size = len(_LOG_FIELDS)
         return [_commit(words[at : at + size]) for at in range(0, len(words), size)]
 
+    def small_enough(self, commits: list[Commit], files: int, size: int) -> list[Commit]:
+        """The first of these commits, at least one, that together change no more than this.
+
+        Args:
+            commits: as ``commits`` gives them.
+            files: how many files they may change.
+            size: how many bytes those files may have, after the change.
+
+        Raises:
+            GitError: git refuses.
+        """
+        blobs = self._blobs(len(commits))
+        sizes = self._sizes({blob for changed in blobs.values() for blob in changed})
+        taken = 0
+        for commit in commits:
+            changed = blobs.get(commit.id, [])
+            files -= len(changed)
+            size -= sum(sizes.get(blob, 0) for blob in changed)
+            if min(files, size) < 0:
+                break
+            taken += 1
+        return commits[: max(1, taken)]
+
+    def _blobs(self, limit: int) -> dict[str, list[str]]:
+        """The ids of the files that each of the newest commits leaves behind; none for a merge."""
+        output = self._git(
+            "log", f"--max-count={limit}", "--format=%H", "--raw", "--no-abbrev", "--no-renames",
+            "--no-show-signature", "--no-notes", "--no-color", "HEAD",
+        )  # fmt: skip
+        blobs: dict[str, list[str]] = {}
+        changed: list[str] = []
+        for line in output.split(b"\n"):
+            if line.startswith(b":"):
+                changed.append(line.split(b" ", 4)[3].decode())
+            elif line:
+                changed = blobs.setdefault(line.decode(), [])
+        return blobs
+
+    def _sizes(self, blobs: set[str]) -> dict[str, int]:
+        with tempfile.TemporaryFile() as wanted:
+            wanted.write("".join(f"{blob}\n" for blob in sorted(blobs)).encode())
+            wanted.seek(0)
+            output = self._git(
+                "cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=wanted
+            )
+        lines = (line.split(b" ") for line in output.splitlines())
+        # What is not there is a deleted file, or a submodule's commit.
+        return {id.decode(): int(size) for id, size in lines if size.isdigit()}
+
     def count(self) -> int:
         """How many commits HEAD leads to.
 
@@ -159,8 +209,8 @@ class Repository:
             return False
         return True
 
-    def _git(self, *arguments: str) -> bytes:
-        return _run(arguments, self.path)
+    def _git(self, *arguments: str, stdin: Any = subprocess.DEVNULL) -> bytes:
+        return _run(arguments, self.path, stdin)
 
 
 def _run(arguments: Sequence[str], folder: str, stdin: Any = subprocess.DEVNULL) -> bytes:

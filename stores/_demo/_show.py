@@ -34,6 +34,10 @@ _RECORDERS = 4
 _MOST_ROUNDS = 3
 _NODE = "demo"
 
+# What git writes a patch of, and the clients record, in a few seconds.
+_MOST_FILES = 4000
+_MOST_BYTES = 24 * 2**20
+
 
 def demo(arguments: Namespace) -> int:
     """Run the demonstration.
@@ -92,7 +96,8 @@ class _Demo:
         self._folder = folder
         self._run_dir = folder / "run"
         self._say = say
-        self._commits = repository.commits(arguments.commits)
+        found = repository.commits(arguments.commits)
+        self._commits = repository.small_enough(found, _MOST_FILES, _MOST_BYTES) if found else []
         self._rounds = arguments.rounds
 
     def run(self) -> list[Check]:
@@ -197,13 +202,12 @@ def _standard_error_to(file: Path) -> Iterator[None]:
 
 
 def _check_kills(kills: list[Kill]) -> Check:
-    problems = [f"{kill.label} (pid {kill.before}): {kill.problem}" for kill in kills]
     back = [kill.seconds * 1000 for kill in kills if kill.problem is None]
     title = f"{len(back)} of {len(kills)} killed processes grew back"
     if back:
         title += f": {statistics.median(back):.1f} ms in the median, {max(back):.1f} ms at most"
-    broken = [kill.problem is not None for kill in kills]
-    return Check(title, [text for text, bad in zip(problems, broken, strict=True) if bad])
+    failed = [kill for kill in kills if kill.problem is not None]
+    return Check(title, [f"{kill.label} (pid {kill.before}): {kill.problem}" for kill in failed])
 
 
 def _check_calls(recorded: Recorded) -> Check:

@@ -253,6 +253,18 @@ def test_a_gap_in_a_sequence_is_seen(
         assert recorded.broken() == [2, 4]
 
 
+def test_what_is_too_large_is_left_out(history: Path) -> None:
+    repository = Repository(history)
+    commits = repository.commits(100)
+    assert repository.small_enough(commits, 100, 2 * LARGE) == commits
+    # The large file came with the second commit; merges, and what deletes, weigh nothing.
+    titles = [commit.subject for commit in repository.small_enough(commits, 100, LARGE - 1)]
+    assert "Change nothing" in titles
+    assert "Add what is large and no text" not in titles
+    assert len(repository.small_enough(commits, 1, 2 * LARGE)) < len(commits)
+    assert repository.small_enough(commits, 0, 0) == commits[:1]
+
+
 def test_the_patch_of_a_commit_that_is_not_there(history: Path) -> None:
     repository = Repository(history)
     [commit] = repository.commits(1)
