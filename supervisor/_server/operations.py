@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,12 +62,20 @@ class _Method(NamedTuple):
     threads: bool
 
 
-@functools.cache
-def _methods(cls: Any) -> tuple[_Method, ...]:
+_known_methods: dict[type, tuple[_Method, ...]] = {}
+
+
+def _methods(cls: type) -> tuple[_Method, ...]:
     """The operations of a class.
 
     Looking through a class takes milliseconds: a supervisor has it done before it forks.
     """
+    if cls not in _known_methods:
+        _known_methods[cls] = _find_methods(cls)
+    return _known_methods[cls]
+
+
+def _find_methods(cls: type) -> tuple[_Method, ...]:
     hooks = HOOKS | _CLOSE if issubclass(cls, Server) else _CLOSE
     found: list[_Method] = []
     for attribute in dir(cls):
@@ -95,9 +103,8 @@ def find_operations(server: Any, *, on_threads: bool = False) -> dict[str, Opera
         on_threads: whether they will be called on threads, as a Forwarder's hosted objects are.
     """
     found: dict[str, Operation] = {}
-    cls: Hashable = type(server)
     # Those declared come last, in the place of the public ones.
-    for method in sorted(_methods(cls), key=lambda method: method.declared):
+    for method in sorted(_methods(type(server)), key=lambda method: method.declared):
         if on_threads and not method.threads:
             continue
         bound = getattr(server, method.attribute)
