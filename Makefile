@@ -8,13 +8,14 @@ RUNS := $(VENV)/.runs
 TESTS := $(VENV)/.tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test soak check clean
+.PHONY: help demo test soak check bench clean
 
 help:
 	@echo "make demo    record a git history while every process is killed (REPOSITORY=path)"
 	@echo "make test    run the tests (ARGS='-k name')"
 	@echo "make soak    kill processes under load, check that nothing is lost (SECONDS=60 SEED=n)"
 	@echo "make check   lint, format, types, layers"
+	@echo "make bench   measure, beside what the same work takes without (ARGS='latency --quick')"
 	@echo "make clean   remove the virtual environment and what tools have left"
 
 demo: $(RUNS)
@@ -32,6 +33,9 @@ check: $(TESTS)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bench: $(RUNS)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
