@@ -64,9 +64,14 @@ class StartError(SupervisorError):
 
     def __init__(self, child: Sequence[str], error: str, traceback: str | None = None) -> None:
         super().__init__(child, error, traceback)
-        self.child = tuple(child)
+        self._path = tuple(child)
         self.error = error
         self.traceback = traceback
+
+    @property
+    def child(self) -> tuple[str, ...]:
+        """The path of ids from the root to the child that failed."""
+        return tuple(self._path)  # which has come as a list if it has come from another process
 
     def __str__(self) -> str:
         where = f"child {'/'.join(self.child)!r} did not start" if self.child else "did not start"

@@ -358,7 +358,8 @@ class SupervisorRef(Ref):
             StartError: it did not start, and stays stopped.
         """
         self._caller.call("restart_child", (id,), {}, None)
-        return self.child(id)
+        kinds = {child.id: child.kind for child in self.which_children()}
+        return self.supervisor(id) if kinds.get(id) == "supervisor" else self.child(id)
 
     def delete_child(self, id: str) -> None:
         """Forget a stopped child, and its name.

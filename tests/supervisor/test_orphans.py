@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import Child, Command, Supervisor, SupervisorRef, connect
-from tests.supervisor.conftest import remove_killed_node
+from tests.supervisor.conftest import fresh, remove_killed_node
 from tests.supervisor.servers import AsyncWorker, Worker, lines, task_that_waits
 from tests.support import Proc, all_gone, descendants, eventually, proc
 
@@ -37,10 +37,16 @@ def spec(journal: str | None = None) -> Supervisor:
     )
 
 
-@pytest.fixture
-def tree(run_dir: Path) -> Iterator[SupervisorRef]:
+@pytest.fixture(scope="module")
+def shared(module_run_dir: Path) -> Iterator[SupervisorRef]:
     with spec().start() as tree:
         yield tree
+
+
+@pytest.fixture
+def tree(shared: SupervisorRef) -> Iterator[SupervisorRef]:
+    with fresh(shared) as ref:
+        yield ref
 
 
 def test_kill_9_of_a_nested_supervisor(tree: SupervisorRef) -> None:
@@ -58,9 +64,10 @@ def test_kill_9_of_a_nested_supervisor(tree: SupervisorRef) -> None:
 
 def test_kill_9_of_the_root(run_dir: Path) -> None:
     tree = spec().start()
-    everyone = descendants()
+    root = proc(tree.pid)
+    everyone = {root, *descendants(root.pid)}
     assert len(everyone) == 11
-    proc(tree.pid).kill()
+    root.kill()
     eventually(lambda: all_gone(everyone))
     assert tree.wait(5).signal == signal.SIGKILL
     remove_killed_node(run_dir / "default")
@@ -229,7 +236,9 @@ def test_no_zombies_stay(tree: SupervisorRef) -> None:
 def test_an_idle_tree_uses_no_cpu(tree: SupervisorRef) -> None:
     # It has just started: what its processes are still busy with is over soon.
     def ticks() -> dict[Proc, int]:
-        return {process: process.cpu_ticks for process in descendants()}
+        return {process: process.cpu_ticks for process in (root, *descendants(root.pid))}
+
+    root = proc(tree.pid)
 
     def quiet() -> bool:
         before = ticks()
