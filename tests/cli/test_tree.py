@@ -184,6 +184,10 @@ def test_seconds_that_are_none(tmp_path: Path, seconds: str) -> None:
     assert "--watch" in done.stderr
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_watching_until_interrupted(run_dir: Path, tmp_path: Path) -> None:
     with (
         small_tree().start(),
@@ -193,6 +197,8 @@ def test_watching_until_interrupted(run_dir: Path, tmp_path: Path) -> None:
             env=environment(),
             stdout=subprocess.PIPE,
             text=True,
+            # Where these tests run in the background of a shell, SIGINT is ignored, and inherited.
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509  no thread is running
         ) as process,
     ):
         assert process.stdout is not None
