@@ -22,7 +22,7 @@ demo: $(RUNS)
 	@$(BIN)/regrow demo $(REPOSITORY)
 
 test: $(TESTS)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup $(ARGS)
 
 soak: $(TESTS)
 	@$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),60) --clients 8 \

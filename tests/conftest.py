@@ -16,6 +16,16 @@ from tests.support import Proc, adopt_orphans, descendants, eventually, open_des
 adopt_orphans()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares a tree or a store, where tests run side by side."""
+    for item in items:
+        group = item.nodeid.partition("::")[0]
+        parameters = getattr(item, "callspec", None)
+        if parameters is not None and "factory" in parameters.params:
+            group += f"[{parameters.id.partition('-')[0]}]"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A run directory of the test's own, also ``$REGROW_RUN_DIR``."""
