@@ -272,10 +272,9 @@ class Administration:
     async def _child_exit(self, _: Request, id: str, since: float, until: float) -> Exit | None:
         ends = self._process.ends
         loop = self._process.loop
-        if since < self._process.since:
-            # It was a child of the supervisor in whose place this one is, and died with that.
-            return None
         while (exit := ends.since(id, since)) is None and loop.time() < until:
+            if not self._process.was_open(id, since):
+                return None
             await ends.next(id, until)
         return exit
 

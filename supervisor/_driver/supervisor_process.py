@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import signal
 import socket
@@ -70,7 +71,6 @@ class SupervisorProcess:
         follows: whether it takes the place of one whose children have run before.
 
     Attributes:
-        since: when it began, on the monotonic clock.
         extras: processes that are not the machine's business, by id; None for one that is about
             to be started again. Their tokens are below 0.
     """
@@ -87,7 +87,6 @@ class SupervisorProcess:
         on_ended: Callable[[Ended], None],
         follows: bool = False,
     ) -> None:
-        self.since = loop.time()
         self._follows = follows
         self.spec = spec
         self.identity = identity
@@ -107,6 +106,8 @@ class SupervisorProcess:
         self.on_extra_said: Callable[[str, list[Any]], None] | None = None
         self._timers = Timers(loop, self._fire)
         self._listeners: dict[str, socket.socket] = {}
+        # When they were opened, on the monotonic clock.
+        self._opened: dict[str, float] = {}
         self._last_gone: Running | None = None
         self._on_started = on_started
         self._on_ended = on_ended
@@ -203,6 +204,7 @@ class SupervisorProcess:
             path = self.identity.node.socket_path((*self.identity.path, spec.id))
             try:
                 self._listeners[spec.id] = listen(path)
+                self._opened[spec.id] = self.loop.time()
             except OSError as error:
                 # The Spawn that follows finds no socket, and says so.
                 logger.error("no socket for %r: %s", spec.id, error)
@@ -219,6 +221,7 @@ class SupervisorProcess:
         listener = self._listeners.pop(id, None)
         if listener is not None:
             listener.close()
+            del self._opened[id]
             try:
                 os.unlink(self.identity.node.socket_path((*self.identity.path, id)))
             except FileNotFoundError:
@@ -241,6 +244,13 @@ class SupervisorProcess:
         except (OSError, CodecError) as error:
             exit = Exit("error", error=f"no process could be started: {error}")
             self.loop.call_soon(self.feed, ChildExited(token, exit))
+
+    def was_open(self, id: str, moment: float) -> bool:
+        """Whether a connection of that time leads to this child as a child of this supervisor.
+
+        Otherwise it was one of the supervisor that we follow: it died with that.
+        """
+        return id in self.extras or moment >= self._opened.get(id, math.inf)
 
     def has_run_before(self, id: str) -> bool:
         """Whether a run of this child was ready once: of ours, or of the supervisor we follow."""
