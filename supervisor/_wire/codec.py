@@ -28,6 +28,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MethodDescriptorType, WrapperDescriptorType
 from typing import Any
 
 import dill
@@ -172,11 +173,18 @@ def encode_error(error: BaseException) -> bytes:
     """The payload of an error: what it carries that cannot be encoded goes as its repr."""
     attributes = {key: value for key, value in vars(error).items() if key != "__notes__"}
     try:
-        return _pack((type_name(type(error)), error.args, attributes), _default)
+        return _pack((type_name(type(error)), _arguments(error), attributes), _default)
     except Exception:  # noqa: BLE001  an error that cannot travel must not hide what it says
         shown = {key: _encodable(value) for key, value in attributes.items()}
         args = [_encodable(value) for value in error.args]
         return _pack((type_name(type(error)), args, shown), _default)
+
+
+def _arguments(error: BaseException) -> tuple[Any, ...]:
+    """What it was made of: an OSError, for one, has its file names elsewhere than in its args."""
+    if isinstance(type(error).__reduce__, MethodDescriptorType):
+        return tuple(error.__reduce__()[1])
+    return error.args
 
 
 def _encodable(value: Any) -> Any:
@@ -297,7 +305,11 @@ class Decoder:
             return RemoteError(name, args, attributes)
         # As unpickling would, but for __init__: what it made of its arguments is in the attributes.
         error = cls.__new__(cls, *args)
-        error.args = tuple(args)
+        if isinstance(cls.__init__, WrapperDescriptorType):
+            # One of the interpreter's own: it keeps what it was given where vars() does not look.
+            error.__init__(*args)  # type: ignore[misc]
+        else:
+            error.args = tuple(args)
         vars(error).update(attributes)
         return error
 
