@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from supervisor._context import Identity
 from supervisor._driver.exits import LastWords, exit_of
@@ -16,6 +17,7 @@ from supervisor._loop import Reactor
 from supervisor._node import Node, ProcessPath
 from supervisor._process.control import ControlPipe, Message
 from supervisor._process.launch import Main, Plan, Process, launch, next_instance
+from supervisor._server.operations import prepare
 from supervisor._spec import Child, Kind
 from supervisor._supervisor import ChildSpec
 
@@ -33,6 +35,7 @@ class Running:
     Attributes:
         token: the machine's, for this run.
         stopped: whether it was asked to stop.
+        condemned: why it has to go, if it has.
     """
 
     token: int
@@ -40,6 +43,7 @@ class Running:
     process: Process
     ready: bool = False
     stopped: bool = False
+    condemned: Literal["watchdog", "max_rss"] | None = None
     words: LastWords = field(default_factory=LastWords)
 
     @property
@@ -105,6 +109,8 @@ class Children:
         """
         ours, theirs = ControlPipe.pair()
         serves = spec.kind == "server"
+        if isinstance(spec, Child) and serves:
+            prepare(spec.target)
         identity = Identity(node, path, spec.name, next_instance(), serves)
         plan = Plan(spec, identity, os.getpid(), listener, theirs, state)
         method = spec.start_method if isinstance(spec, Child) else None
@@ -123,7 +129,11 @@ class Children:
     def stop(self, running: Running) -> None:
         """Ask it to stop: over the control pipe where it listens to that, else with SIGTERM."""
         running.stopped = True
-        if running.ready and running.kind in ("server", "supervisor"):
+        if running.condemned == "watchdog":
+            # It does not listen; and one that was stopped by a signal has to go on for its end.
+            running.process.signal(signal.SIGTERM)
+            running.process.signal(signal.SIGCONT)
+        elif running.ready and running.kind in ("server", "supervisor"):
             running.process.control.send("stop")
         elif running.kind == "command":
             with contextlib.suppress(ProcessLookupError):

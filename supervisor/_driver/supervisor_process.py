@@ -10,7 +10,9 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import Any, assert_never
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal, assert_never
 
 from supervisor._context import Identity
 from supervisor._core.machine import Machine
@@ -21,6 +23,7 @@ from supervisor._core.messages import (
     ChildExited,
     ChildReady,
     Close,
+    Condemn,
     Ended,
     Event,
     Kill,
@@ -40,9 +43,11 @@ from supervisor._driver.administration import Administration
 from supervisor._driver.children import Children, Running
 from supervisor._driver.ends import Ends
 from supervisor._driver.exits import LastWords
+from supervisor._driver.memory import MemoryGuard
 from supervisor._driver.news import News
 from supervisor._driver.reports import log_report
 from supervisor._driver.timers import Timers
+from supervisor._driver.watchdog import Watchdog
 from supervisor._errors import NameTaken
 from supervisor._exit import Exit
 from supervisor._loop import Loop
@@ -105,6 +110,10 @@ class SupervisorProcess:
         self.on_extra_gone: Callable[[Running, Exit], None] | None = None
         self.on_extra_said: Callable[[str, list[Any]], None] | None = None
         self._timers = Timers(loop, self._fire)
+        self._watchdog = Watchdog(loop, identity.path, partial(self._condemn, "watchdog"))
+        self._memory = MemoryGuard(
+            loop, identity.path, self.children, partial(self._condemn, "max_rss")
+        )
         self._listeners: dict[str, socket.socket] = {}
         # When they were opened, on the monotonic clock.
         self._opened: dict[str, float] = {}
@@ -159,6 +168,7 @@ class SupervisorProcess:
     def close(self) -> None:
         """Let go of the sockets."""
         self.news.close()
+        self._memory.close()
         for id in tuple(self._listeners):
             self._close_listener(id)
         self._endpoint.close()
@@ -233,6 +243,7 @@ class SupervisorProcess:
         try:
             if listener is None and spec.kind in ("server", "supervisor"):
                 raise OSError("it has no listening socket")
+            self._memory.watch(spec)
             self.children.start(
                 token,
                 spec,
@@ -273,8 +284,18 @@ class SupervisorProcess:
     def _child_ready(self, running: Running) -> None:
         self.feed(ChildReady(running.token))
 
+    def _condemn(self, reason: Literal["watchdog", "max_rss"], running: Running) -> None:
+        actions = self.machine.handle(Condemn(running.token, reason), self.loop.time())
+        if actions:
+            running.condemned = reason
+        for action in actions:
+            self._perform(action)
+
     def child_gone(self, running: Running, exit: Exit) -> None:
         """A child's process is reaped."""
+        self._watchdog.forget(running)
+        if running.condemned is not None:
+            exit = replace(exit, reason=running.condemned)
         if running.token < 0:
             if self.on_extra_gone is not None:
                 self.on_extra_gone(running, exit)
@@ -289,6 +310,8 @@ class SupervisorProcess:
 
     def child_said(self, running: Running, kind: str, args: list[Any]) -> None:
         """A child has sent a message that is not about its life."""
+        if self._watchdog.hear(running, kind, args):
+            return
         if running.token < 0 and self.on_extra_said is not None:
             self.on_extra_said(kind, args)
             return

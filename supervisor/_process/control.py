@@ -3,7 +3,8 @@
 ====================  ===========================================================================
 from the child        ``ready``; ``failed`` (the path below it, the error, the traceback) in its
                       place; ``exit`` (an Exit) before it ends by itself; ``crash`` (what it was
-                      doing); from the registry also ``journal``
+                      doing); from the registry also ``journal``; from a server with a watchdog
+                      ``watched`` (with the file that its stacks go to), ``beat``, ``ending``
 from the supervisor   ``stop``
 ====================  ===========================================================================
 
@@ -12,11 +13,13 @@ Its end of file, on either side, means that the other process is gone.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import Any
 
 from supervisor._wire.codec import CodecError, Decoder, encode
 from supervisor._wire.frames import NOTIFICATION, FrameError, FrameReader, frame_limit
+from supervisor._wire.sockets import receive, send
 
 __all__ = ["ControlPipe", "Message"]
 
@@ -49,16 +52,32 @@ class ControlPipe:
             return False
         return True
 
+    def send_descriptor(self, kind: str, descriptor: int) -> bool:
+        """Hand a copy of a descriptor over: it is the message's one argument."""
+        try:
+            send(self.socket, encode([NOTIFICATION, kind, [[], {}]]), [descriptor])
+        except OSError:
+            return False
+        return True
+
+    def send_if_room(self, kind: str) -> None:
+        """Tell the other side, unless it has so much to read already that this would have to wait.
+
+        A message as short as this goes whole or not at all (unix(7)).
+        """
+        with contextlib.suppress(OSError):
+            self.socket.send(encode([NOTIFICATION, kind, [[], {}]]), socket.MSG_DONTWAIT)
+
     def receive(self) -> list[Message] | None:
         """What the other side has told; None at the end of file."""
         messages: list[Message] = []
         try:
-            data = self.socket.recv(65536, socket.MSG_DONTWAIT)
+            data, descriptors = receive(self.socket, socket.MSG_DONTWAIT)
             if not data:
                 return None
-            for frame in self._reader.feed(data):
+            for frame in self._reader.feed(data, descriptors):
                 _, kind, (args, _) = self._decoder.decode(frame.data)
-                messages.append((kind, args))
+                messages.append((kind, [*args, *frame.descriptors]))
         except BlockingIOError:
             return messages
         except (OSError, FrameError, CodecError, ValueError, TypeError):

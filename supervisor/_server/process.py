@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from types import CoroutineType
@@ -23,10 +22,12 @@ from supervisor._errors import BadCall, NoProcess, StartError
 from supervisor._exit import Exit
 from supervisor._forward.forwarder import Forwarder
 from supervisor._forward.switch import Switch
-from supervisor._loop import Reactor, end_of_turn, new_loop
+from supervisor._loop import Reactor, new_loop
 from supervisor._process.control import ControlPipe
 from supervisor._process.launch import unblock_signals
 from supervisor._server.endpoint import Connection, Endpoint
+from supervisor._server.heart import Heart
+from supervisor._server.mailbox import Mailbox, mailbox_size
 from supervisor._server.operations import (
     Operation,
     declared_errors,
@@ -73,14 +74,13 @@ class ServerProcess:
         self._loop: Reactor = (
             asyncio.new_event_loop() if has_async_operations(child.target) else new_loop(spin=True)
         )
-        self._soon = end_of_turn(self._loop)
-        self._endpoint = Endpoint(self._loop, listener, self._receive)
+        self._mailbox = Mailbox(self._loop, self._carry_out)
+        self._endpoint = Endpoint(self._loop, listener, self._mailbox.receive)
         self._decoder = Decoder()
-        self._mailbox: deque[tuple[Connection, Frame] | Callable[[], object]] = deque()
-        self._scheduled = False
         # Replies that are not there yet: of asynchronous operations, and of futures.
         self._later: dict[Any, tuple[Connection, int]] = {}
         self._switch: Switch | None = None
+        self._heart: Heart | None = None
         self._exit: Exit | None = None
         self._server: Any = None
         self._operations: dict[str, Operation] = {}
@@ -102,6 +102,9 @@ class ServerProcess:
             self._switch = Switch(self._loop, self._server)
             self._endpoint.handle = self._switch.receive
         self._endpoint.open()
+        if self._child.watchdog is not None:
+            self._heart = Heart(self._loop, self._control, self._child.watchdog)
+            self._heart.start()
         self._control.send("ready")
         self._loop.run_forever()
         return self._end(self._exit or Exit("shutdown", 0))
@@ -111,6 +114,7 @@ class ServerProcess:
         self._server = self._child.target(*self._child.args, **self._child.kwargs)
         self._operations = find_operations(self._server)
         self._declared = declared_errors(self._server)
+        self._mailbox.size = mailbox_size(self._server)
         if isinstance(self._server, Server):
             self._server.on_start()
 
@@ -138,7 +142,7 @@ class ServerProcess:
 
     def _end(self, exit: Exit) -> int:
         """End in order."""
-        self._endpoint.stop_accepting()
+        self._stop_serving()
         error = self._terminate(exit)
         if error is not None:
             exit = _error_exit(error)
@@ -149,6 +153,11 @@ class ServerProcess:
         self._endpoint.close()
         self._loop.close()
         return exit.code or 0
+
+    def _stop_serving(self) -> None:
+        self._endpoint.stop_accepting()
+        if self._heart is not None:
+            self._heart.stop()
 
     def _terminate(self, exit: Exit) -> BaseException | None:
         """Let the object end its work; what it raises instead is returned."""
@@ -166,13 +175,10 @@ class ServerProcess:
         """Tell who still waits that the answer will not come."""
         for connection, call_id in self._later.values():
             self._put(connection, going_down_response(call_id, exit, taken=True))
-        while self._mailbox:
-            item = self._mailbox.popleft()
-            if isinstance(item, tuple):
-                connection, frame = item
-                waiting = _request_id(frame)
-                if waiting is not None:
-                    self._put(connection, going_down_response(waiting, exit, taken=False))
+        for connection, frame in self._mailbox.take_all():
+            waiting = _request_id(frame)
+            if waiting is not None:
+                self._put(connection, going_down_response(waiting, exit, taken=False))
         for connection in tuple(self._endpoint.connections):
             connection.drain(_DRAIN_SECONDS)
 
@@ -186,7 +192,7 @@ class ServerProcess:
     ) -> NoReturn:
         """End because of a bug; the callers are told, and the supervisor gets a report."""
         exit = _error_exit(error)
-        self._endpoint.stop_accepting()
+        self._stop_serving()
         if connection is not None and call_id is not None:
             self._put(connection, going_down_response(call_id, exit, taken=True))
         self._control.send("crash", doing, _summary(args))
@@ -209,9 +215,10 @@ class ServerProcess:
         """Call the method, in turn with the operations."""
         later = partial(self._carry_out_later, method, args)
         if threading.current_thread() is threading.main_thread():
-            self._loop.call_later(seconds, self._enqueue, later)
+            self._loop.call_later(seconds, self._mailbox.add, later)
         else:
-            self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self._enqueue, later)
+            add = self._mailbox.add
+            self._loop.call_soon_threadsafe(self._loop.call_later, seconds, add, later)
 
     def stop(self) -> None:
         """End, once the reply to the operation that runs is sent."""
@@ -240,31 +247,6 @@ class ServerProcess:
             later.add_done_callback(partial(self._finished, "call_later", args, None, None))
 
     # --- calls ---------------------------------------------------------------------------------
-
-    def _receive(self, connection: Connection, frame: Frame) -> None:
-        self._enqueue((connection, frame))
-
-    def _enqueue(self, item: tuple[Connection, Frame] | Callable[[], object]) -> None:
-        self._mailbox.append(item)
-        if not self._scheduled:
-            self._scheduled = True
-            self._soon(self._work)
-
-    def _work(self) -> None:
-        """Carry out what is in the mailbox, in order of arrival."""
-        self._scheduled = False
-        mailbox = self._mailbox
-        while mailbox:
-            item = mailbox.popleft()
-            if not isinstance(item, tuple):
-                item()
-                continue
-            connection, frame = item
-            self._carry_out(connection, frame)
-            # Answers to one caller that follow one another are sent together.
-            following = mailbox[0] if mailbox else None
-            if not isinstance(following, tuple) or following[0] is not connection:
-                connection.flush()
 
     def _carry_out(self, connection: Connection, frame: Frame) -> None:
         try:
@@ -329,6 +311,7 @@ class ServerProcess:
         elif not isinstance(result, concurrent.futures.Future):
             self._reply(operation.name, (args, kwargs), connection, call_id, result)
             return
+        self._mailbox.in_flight += 1
         if call_id is not None:
             self._later[result] = (connection, call_id)
         done = partial(self._finished, operation.name, (args, kwargs), connection, call_id)
@@ -350,6 +333,8 @@ class ServerProcess:
         future: Any,
     ) -> None:
         self._later.pop(future, None)
+        if connection is not None:
+            self._mailbox.in_flight -= 1
         if future.cancelled():
             error: BaseException | None = asyncio.CancelledError()
         else:

@@ -14,7 +14,18 @@ from supervisor._refs import Ref
 __all__ = ["HOOKS", "Server", "ServerRuntime", "serve_with"]
 
 # The names of Server that are not operations.
-HOOKS = frozenset({"on_start", "terminate", "name", "ref", "call_later", "stop", "replies_with"})
+HOOKS = frozenset(
+    {
+        "on_start",
+        "terminate",
+        "name",
+        "ref",
+        "call_later",
+        "stop",
+        "replies_with",
+        "mailbox_size",
+    }
+)
 
 
 class ServerRuntime(Protocol):
@@ -44,9 +55,15 @@ class Server:
     Attributes:
         replies_with: the errors that are replies: raised by an operation, they are raised again at
             the caller. Any other exception ends the process.
+        mailbox_size: how many requests may wait, or (of operations that are ``async def`` or return
+            a future) be in flight; one more is refused with Overloaded, and nothing is done. While
+            one operation keeps the server busy, what comes waits in its sockets, and is read, and
+            accepted or refused, when that is over. A cast beyond the bound is dropped, and the log
+            says so. Calls that the server makes itself get their answers all the same.
     """
 
     replies_with: ClassVar[tuple[type[BaseException], ...]] = ()
+    mailbox_size: ClassVar[int] = 10_000
 
     def on_start(self) -> None:
         """Is called once, before the first operation; the supervisor waits for its end."""

@@ -1,0 +1,154 @@
+"""The mailbox of a server: what waits to be carried out, in order of arrival, within a bound.
+
+A request beyond the bound is refused with Overloaded, and nothing is done; it is never dropped in
+silence. Requests count from when the loop has read them until they are begun; asynchronous ones,
+and those that are answered by a future, until they are answered. What a busy server has not read
+yet waits in its sockets, where the kernel holds callers up; it is read, and judged, as soon as the
+loop turns: at least so often as ``_SLICE`` says, unless one operation alone takes longer. The
+answers to calls that the server itself makes come over connections of their own: no mailbox, full
+or not, is on their way.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from supervisor import _validate as validate
+from supervisor._errors import Overloaded
+from supervisor._loop import Reactor, end_of_turn
+from supervisor._server.endpoint import Connection, Handler
+from supervisor._server.responses import error_response
+from supervisor._wire.frames import REQUEST, Frame, FrameError, close_all, read_header
+
+__all__ = ["DEFAULT_SIZE", "Mailbox", "mailbox_size"]
+
+logger = logging.getLogger("supervisor")
+
+DEFAULT_SIZE = 10_000
+
+# For how many seconds operations are carried out before the loop is to turn: to hear the
+# supervisor, to take up connections, to let timers ring.
+_SLICE = 0.1
+
+# Dropped casts are told of once in so many seconds, however many they are.
+_SECONDS_BETWEEN_WARNINGS = 1.0
+
+
+def mailbox_size(server: object) -> int:
+    """The bound that the server's class sets.
+
+    Raises:
+        SpecError: it is no number of requests.
+    """
+    size: Any = getattr(type(server), "mailbox_size", DEFAULT_SIZE)
+    if callable(size):
+        # A plain class may have an operation of that name.
+        return DEFAULT_SIZE
+    return validate.integer(type(server).__name__, "mailbox_size", size, least=1)
+
+
+class Mailbox:
+    """What waits, and when it is carried out.
+
+    Args:
+        loop: the process's loop.
+        carry_out: is called with each request in turn, and its connection.
+
+    Attributes:
+        size: how many requests may wait or be in flight.
+        in_flight: the requests that were begun and are not answered yet.
+    """
+
+    def __init__(self, loop: Reactor, carry_out: Handler) -> None:
+        self.size = DEFAULT_SIZE
+        self.in_flight = 0
+        self._loop = loop
+        self._soon = end_of_turn(loop)
+        self._carry_out = carry_out
+        self._waiting: deque[tuple[Connection, Frame] | Callable[[], object]] = deque()
+        self._scheduled = False
+        self._dropped = 0
+
+    def receive(self, connection: Connection, frame: Frame) -> None:
+        """Take a frame in, or refuse it."""
+        if len(self._waiting) + self.in_flight >= self.size:
+            self._refuse(connection, frame)
+        else:
+            self._waiting.append((connection, frame))
+            if not self._scheduled:
+                self._scheduled = True
+                self._soon(self._work)
+
+    def add(self, callback: Callable[[], object]) -> None:
+        """Call back in turn with the requests; this is the server's own, and has no bound."""
+        self._waiting.append(callback)
+        if not self._scheduled:
+            self._scheduled = True
+            self._soon(self._work)
+
+    def take_all(self) -> Iterator[tuple[Connection, Frame]]:
+        """The requests that nobody will carry out any more."""
+        while self._waiting:
+            item = self._waiting.popleft()
+            if isinstance(item, tuple):
+                yield item
+
+    def _work(self) -> None:
+        """Carry out what waits, in order of arrival, until the slice is over."""
+        self._scheduled = False
+        waiting = self._waiting
+        until = None
+        while waiting:
+            item = waiting.popleft()
+            if not isinstance(item, tuple):
+                item()
+                continue
+            connection, frame = item
+            self._carry_out(connection, frame)
+            if not waiting:
+                connection.flush()
+                return
+            if until is None:
+                until = time.monotonic() + _SLICE
+            is_over = time.monotonic() > until
+            # Answers to one caller that follow one another are sent together.
+            following = waiting[0]
+            if is_over or not isinstance(following, tuple) or following[0] is not connection:
+                connection.flush()
+            if is_over:
+                self._scheduled = True
+                self._loop.call_soon(self._work)
+                return
+
+    # --- beyond the bound ----------------------------------------------------------------------
+
+    def _refuse(self, connection: Connection, frame: Frame) -> None:
+        close_all(frame.descriptors)
+        try:
+            header = read_header(frame.data)
+        except FrameError as error:
+            logger.warning("a connection is closed: %s", error)
+            connection.close()
+            return
+        if header.kind != REQUEST:
+            self._drop()
+            return
+        refusal = Overloaded(f"{self.size} requests wait or are in flight; nothing was done")
+        connection.put(error_response(header.id, refusal).data)
+        connection.flush()
+
+    def _drop(self) -> None:
+        """Nobody waits for a cast, so only the log can tell of it."""
+        self._dropped += 1
+        if self._dropped == 1:
+            logger.warning("a cast is dropped: %d requests wait or are in flight", self.size)
+            self._loop.call_later(_SECONDS_BETWEEN_WARNINGS, self._tell_of_dropped)
+
+    def _tell_of_dropped(self) -> None:
+        further, self._dropped = self._dropped - 1, 0
+        if further:
+            logger.warning("%d more casts were dropped, for the same reason", further)
