@@ -25,7 +25,7 @@ from supervisor._server.endpoint import Connection
 from supervisor._server.responses import error_response, result_response
 from supervisor._supervisor import Supervisor, names_of
 from supervisor._wire.codec import CodecError, Decoder
-from supervisor._wire.frames import REQUEST, Frame, FrameError, read_header
+from supervisor._wire.frames import NOTIFICATION, REQUEST, Frame, FrameError, read_header
 
 if TYPE_CHECKING:
     from supervisor._driver.children import Running
@@ -78,6 +78,9 @@ class Administration:
         try:
             header = read_header(frame.data)
             message = self._decoder.decode(frame.data, frame.descriptors)
+            if header.kind == NOTIFICATION:
+                logger.warning("a cast of %r is dropped: supervisors take none", header.operation)
+                return
             if header.kind != REQUEST:
                 raise FrameError("a supervisor takes requests only")
             args, kwargs, *_ = message[3]

@@ -359,8 +359,9 @@ def test_two_nodes_in_one_process_the_one_started_last_that_still_runs(run_dir: 
     try:
         pids = {node: connect("w", node=node).pid() for node in ("one", "two")}
         assert connect("w").pid() == pids["two"]
-        proc(two.pid).kill()
-        eventually(lambda: not proc_is_there(pids["two"]))
+        root = proc(two.pid)
+        root.kill()
+        eventually(lambda: not root.is_alive and not proc_is_there(pids["two"]))
         assert connect("w").pid() == pids["one"]
         with Supervisor([Child(Worker, name="w")]).start("three"):
             assert connect("w").pid() not in pids.values()
