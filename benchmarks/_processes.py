@@ -38,4 +38,5 @@ def private_bytes(pid: int) -> int:
 
 def cpu_seconds(pids: Iterable[int]) -> float:
     """How long these processes have been on a processor; see sched-stats of the kernel."""
-    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
+    threads = (path for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(int(path.read_text().split()[0]) for path in threads) / 1e9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -41,6 +42,7 @@ def measure(settings: Settings) -> Report:
         f"pipelined: {_PIPELINES} processes with {_IN_FLIGHT} calls in flight each, on asyncio",
         f"blocking: {_CALLERS} processes, each of which waits for its reply",
         f"durable: synchronous=FULL, {_CALLERS} callers in one process, each of which waits",
+        f"so no more than {_CALLERS} events share a transaction, which waits for one fdatasync",
     )
     return Report("throughput", TITLE, lines, notes)
 
@@ -175,8 +177,10 @@ def _durable(settings: Settings) -> list[Line]:
         threads = enter(clients([lambda: _appending_threads(node, run_dir)]))
         tasks = enter(clients([lambda: _appending_tasks(node, run_dir)]))
         alone = enter(_one_by_one(settings.scratch / "plain.db"))
+        synced = enter(_synced(settings.scratch / "plain"))
         measured = interleave(
             {
+                "write + fdatasync of 4 KiB": lambda: [synced(seconds) / seconds],
                 "sqlite3, one commit per event": lambda: [alone(seconds) / seconds],
                 "append_event, 16 threads": rate(threads, seconds),
                 "append_event, 16 tasks": rate(tasks, seconds),
@@ -254,6 +258,28 @@ def _one_by_one(path: Path) -> Iterator[Callable[[float], int]]:
 
     with contextlib.closing(database):
         yield work
+
+
+@contextlib.contextmanager
+def _synced(path: Path) -> Iterator[Callable[[float], int]]:
+    """How often the disk can say that something is safe: each transaction waits for that once."""
+    page = bytes(4096)
+
+    def work(seconds: float) -> int:
+        end, done = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            # Over the same place again, as in a write-ahead log that is used again.
+            os.pwrite(descriptor, page, 4096 * (done % 1000))
+            os.fdatasync(descriptor)
+            done += 1
+        return done
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        os.posix_fallocate(descriptor, 0, 4096 * 1000)
+        yield work
+    finally:
+        os.close(descriptor)
 
 
 def _compared(
