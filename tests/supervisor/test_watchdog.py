@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,14 +18,18 @@ from supervisor import (
     DynamicSupervisor,
     Exit,
     Forwarder,
+    ProcessDown,
+    Ref,
     Remote,
     Server,
     SupervisorRef,
+    connect,
 )
 from supervisor._client.delivery import Target
 from supervisor._context import current
-from tests.supervisor.conftest import fresh
-from tests.supervisor.servers import Worker, note
+from tests.supervisor.conftest import Log, fresh, stderr_to
+from tests.supervisor.servers import Worker, lines, note
+from tests.support import eventually, proc
 
 # Seconds: long enough for a machine that is busy with other tests.
 WATCHDOG = 0.6
@@ -89,27 +95,30 @@ class Front(Forwarder):
         return {"pid": Remote(Target(identity.node, name="back"), frozenset({"pid"}))}
 
 
-class Log:
-    """What the tree's processes have written to their standard error, which is the test's."""
-
-    def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
-        self._capfd = capfd
-        self.text = ""
-
-    def has(self, *words: str) -> bool:
-        self.text += self._capfd.readouterr().err
-        return all(word in self.text for word in words)
+@pytest.fixture(scope="module")
+def logged(module_run_dir: Path) -> Path:
+    return module_run_dir.parent / "log"
 
 
-@pytest.fixture
-def log(capfd: pytest.CaptureFixture[str]) -> Log:
-    return Log(capfd)
-
-
-@pytest.fixture
-def tree(run_dir: Path, log: Log) -> Iterator[SupervisorRef]:
-    with DynamicSupervisor(max_restarts=1000).start() as tree:
+@pytest.fixture(scope="module")
+def shared(module_run_dir: Path, logged: Path) -> Iterator[SupervisorRef]:
+    with stderr_to(logged):
+        tree = DynamicSupervisor(max_restarts=1000).start()
+    with tree:
         yield tree
+
+
+@pytest.fixture
+def log(logged: Path) -> Log:
+    return Log(logged)
+
+
+@pytest.fixture
+def tree(shared: SupervisorRef) -> Iterator[SupervisorRef]:
+    with fresh(shared) as ref:
+        yield ref
+        for child in ref.which_children():
+            ref.terminate_child(child.id)
 
 
 def start(tree: SupervisorRef, target: Any, kwargs: Any = None, **options: Any) -> Ref:
