@@ -21,8 +21,9 @@ __all__ = ["managed_store", "msgpack_pipe", "pickle_pipe", "ping_pong", "relayed
 
 _context = get_context("fork")
 
-# More than any answer here takes: so a message is read at once.
-_ENOUGH = 256 * 1024
+# More than any answer here takes: so a message is read at once. Buffers from 128 KiB on may cost
+# malloc(3) an mmap(2) each.
+_ENOUGH = 64 * 1024
 
 
 @contextlib.contextmanager
