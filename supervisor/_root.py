@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from supervisor._context import Identity, current, enter, leave
-from supervisor._core.messages import Ended
+from supervisor._core.messages import Ended, Report
 from supervisor._driver.children import Running
 from supervisor._driver.main import child_main, raise_descriptor_limit
+from supervisor._driver.reports import log_report
 from supervisor._driver.supervisor_process import SupervisorProcess
 from supervisor._errors import StartError
 from supervisor._exit import Exit
+from supervisor._log.sink import LogSink
 from supervisor._loop import new_loop
 from supervisor._names import Entry, Names
 from supervisor._node import REGISTRY, ROOT, Node, NodeLock, listen
@@ -53,6 +55,7 @@ class Root:
         self._on_started = on_started
         self._lock = NodeLock(node)
         self._loop = new_loop()
+        self._logs = LogSink(self._loop)
         self._names = Names()
         if spec.name is not None:
             self._names.entries[spec.name] = Entry(ROOT, spec.kind)
@@ -113,6 +116,7 @@ class Root:
             listen(self._node.socket_path(ROOT)),
             self._loop,
             child_main,
+            open_log=self._logs.open,
             on_started=self._on_started,
             on_ended=self._finish,
         )
@@ -139,6 +143,7 @@ class Root:
             self.process.close()
         if self._registry_listener is not None:
             self._registry_listener.close()
+        self._logs.close()
         self._loop.close()
         self._lock.release()
 
@@ -168,7 +173,8 @@ class Root:
             return
         self.process.extras[REGISTRY[0]] = None
         self.process.ends.add(REGISTRY[0], running.process.instance, exit, served=running.ready)
-        logger.error("the registry (pid %d) ended: %s", running.process.pid, exit)
+        report = Report("child_ended", "registry", exit=exit)
+        log_report(ROOT, report, running.process.pid, running.words)
         stable = time.monotonic() - self._registry_since > _REGISTRY_STABLE
         if stable:
             self._start_registry()

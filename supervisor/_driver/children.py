@@ -12,6 +12,8 @@ from typing import Literal
 
 from supervisor._context import Identity
 from supervisor._driver.exits import LastWords, exit_of
+from supervisor._driver.oom import OutOfMemoryKills
+from supervisor._driver.output import CommandOutput
 from supervisor._exit import Exit
 from supervisor._loop import Reactor
 from supervisor._node import Node, ProcessPath
@@ -35,6 +37,7 @@ class Running:
     Attributes:
         token: the machine's, for this run.
         stopped: whether it was asked to stop.
+        killed: whether we have sent it SIGKILL.
         condemned: why it has to go, if it has.
     """
 
@@ -43,8 +46,10 @@ class Running:
     process: Process
     ready: bool = False
     stopped: bool = False
+    killed: bool = False
     condemned: Literal["watchdog", "max_rss"] | None = None
     words: LastWords = field(default_factory=LastWords)
+    output: CommandOutput | None = None
 
     @property
     def kind(self) -> Kind:
@@ -58,6 +63,7 @@ class Children:
     Args:
         loop: the loop to hear them on.
         main: what a child's process does.
+        open_log: gives a new socket to the root, for what the process at a path logs.
         on_ready: is called with a child that has acknowledged its start.
         on_exit: is called with one that is gone, and why.
         on_message: is called with any other message.
@@ -68,12 +74,15 @@ class Children:
         loop: Reactor,
         main: Main,
         *,
+        open_log: Callable[[ProcessPath], socket.socket | None],
         on_ready: Callable[[Running], None],
         on_exit: Callable[[Running, Exit], None],
         on_message: Callable[[Running, str, list[object]], None],
     ) -> None:
         self._loop = loop
         self._main = main
+        self._open_log = open_log
+        self._out_of_memory = OutOfMemoryKills()
         self._on_ready = on_ready
         self._on_exit = on_exit
         self._on_message = on_message
@@ -114,14 +123,26 @@ class Children:
         identity = Identity(node, path, spec.name, next_instance(), serves)
         plan = Plan(spec, identity, os.getpid(), listener, theirs, state)
         method = spec.start_method if isinstance(spec, Child) else None
+        output = None
         try:
+            if spec.kind == "command":
+                output = CommandOutput(self._loop, path)
+                plan.output = output.descriptors
+            else:
+                plan.log = self._open_log(path)
             process = launch(plan, self._main, ours, method)
         except BaseException:
             ours.close()
+            if output is not None:
+                output.abandon()
             raise
         finally:
             theirs.close()
-        running = Running(token, spec, process)
+            if plan.log is not None:
+                plan.log.close()
+        if output is not None:
+            output.started(process.pid)
+        running = Running(token, spec, process, output=output)
         self._by_pid[process.pid] = self._by_token[token] = running
         self._loop.add_reader(ours.fileno(), self._hear, running)
         return running
@@ -143,6 +164,7 @@ class Children:
 
     def kill(self, running: Running) -> None:
         """SIGKILL, to the process and what it started in its group."""
+        running.killed = True
         _kill_group(running.process.pid)
         running.process.signal(signal.SIGKILL)
 
@@ -216,9 +238,21 @@ class Children:
             self._take(running, message)
         self._loop.remove_reader(control.fileno())
         control.close()
-        self._on_exit(
-            running, exit_of(status, running.kind, running.words, stopped=running.stopped)
-        )
+        if running.kind == "command" and not running.ready and running.words.exit is None:
+            # It was so short that its end was noticed before its beginning.
+            running.ready = True
+            self._on_ready(running)
+        exit = exit_of(status, running.kind, running.words, stopped=running.stopped)
+        self._complete(running, exit)
+        self._on_exit(running, exit)
+
+    def _complete(self, running: Running, exit: Exit) -> None:
+        """Add to what it said what is known of its end."""
+        if running.output is not None:
+            running.output.finish()
+            running.words.stderr = running.output.last_lines
+        if exit.signal == signal.SIGKILL and not running.killed:
+            running.words.oom = self._out_of_memory.evidence()
 
 
 def _kill_group_of_dead(pid: int) -> None:

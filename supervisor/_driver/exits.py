@@ -21,12 +21,16 @@ class LastWords:
         exit: its own account of its end.
         path: where a supervisor did not start, the ids below it down to the child to blame.
         operation: what a server was doing when it crashed, and with which arguments.
+        stderr: the last lines that a command wrote there.
+        oom: what speaks for it that the kernel killed it, out of memory.
     """
 
     exit: Exit | None = None
     path: tuple[str, ...] = ()
     operation: str | None = None
     arguments: str | None = None
+    stderr: tuple[str, ...] = ()
+    oom: str | None = None
 
     def hear(self, kind: str, args: list[Any]) -> None:
         """Take note of a message."""

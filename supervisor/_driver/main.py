@@ -8,6 +8,7 @@ import sys
 
 from supervisor._core.messages import Ended
 from supervisor._driver.supervisor_process import SupervisorProcess, handle_stop_signals
+from supervisor._log.forward import open_log_to_root
 from supervisor._loop import new_loop
 from supervisor._node import REGISTRY
 from supervisor._process.command import run_command
@@ -56,6 +57,7 @@ class _NestedSupervisor:
             plan.listener,
             self._loop,
             child_main,
+            open_log=open_log_to_root,
             on_started=self._started,
             on_ended=self._ended,
             follows=bool(plan.state),

@@ -51,7 +51,7 @@ from supervisor._driver.watchdog import Watchdog
 from supervisor._errors import NameTaken
 from supervisor._exit import Exit
 from supervisor._loop import Loop
-from supervisor._node import listen
+from supervisor._node import ProcessPath, listen
 from supervisor._process.launch import Main
 from supervisor._server.endpoint import Endpoint
 from supervisor._supervisor import ChildSpec, Supervisor
@@ -71,6 +71,7 @@ class SupervisorProcess:
         listener: its listening socket.
         loop: the loop to run on; it is stopped when all is over.
         main: what a child's process does.
+        open_log: gives a new socket to the root, for what the process at a path logs.
         on_started: is called when every child is ready.
         on_ended: is called when every child is gone, with the reason, or the failure to start.
         follows: whether it takes the place of one whose children have run before.
@@ -88,6 +89,7 @@ class SupervisorProcess:
         loop: Loop,
         main: Main,
         *,
+        open_log: Callable[[ProcessPath], socket.socket | None],
         on_started: Callable[[], None],
         on_ended: Callable[[Ended], None],
         follows: bool = False,
@@ -102,6 +104,7 @@ class SupervisorProcess:
         self.children = Children(
             loop,
             main,
+            open_log=open_log,
             on_ready=self._child_ready,
             on_exit=self.child_gone,
             on_message=self.child_said,

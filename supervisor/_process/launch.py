@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +28,7 @@ from typing import Any
 import multiprocess
 
 from supervisor._context import Identity, enter
+from supervisor._log.forward import finish_forwarding, forward_logs, log_levels
 from supervisor._node import ROOT
 from supervisor._process.control import ControlPipe
 from supervisor._process.deathsig import die_with_parent, set_process_name
@@ -48,6 +49,8 @@ class Plan:
         listener: its listening socket, if it has one.
         control: its end of the control pipe.
         state: what else it is born with.
+        log: its socket to the root, for what it logs.
+        output: descriptors that become its standard output and standard error.
     """
 
     spec: Any
@@ -56,6 +59,12 @@ class Plan:
     listener: socket.socket | None
     control: ControlPipe
     state: Any = None
+    log: socket.socket | None = None
+    output: tuple[int, int] | None = None
+
+    def sockets(self) -> list[socket.socket | None]:
+        """Those that it is born with."""
+        return [self.control.socket, self.listener, self.log]
 
 
 Main = Callable[[Plan], int]
@@ -136,8 +145,9 @@ def _fork(plan: Plan, main: Main) -> int:
 def _forked(plan: Plan, main: Main) -> None:
     asyncio._set_running_loop(None)  # noqa: SLF001  what its own loops do when they end
     _forget_signals()
-    kept = [plan.control.fileno(), *([plan.listener.fileno()] if plan.listener else [])]
-    close_others(kept)
+    for number, descriptor in enumerate(plan.output or (), 1):
+        os.dup2(descriptor, number)
+    close_others([sock.fileno() for sock in plan.sockets() if sock is not None])
     _close_standard_input()
     sys.exit(begin(plan, main))
 
@@ -167,8 +177,14 @@ def _close_standard_input() -> None:
         os.close(null)
 
 
-def begin(plan: Plan, main: Main) -> int:
-    """Become the process of the plan, forked or spawned, and do what it is for."""
+def begin(plan: Plan, main: Main, levels: Mapping[str, int] | None = None) -> int:
+    """Become the process of the plan, forked or spawned, and do what it is for.
+
+    Args:
+        plan: what it is to be.
+        main: what it does.
+        levels: of its loggers; None leaves them as they are.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if plan.identity.path != ROOT:
         # The root may outlive the thread that started it, and stops in order after its process.
@@ -177,7 +193,12 @@ def begin(plan: Plan, main: Main) -> int:
         os.setpgid(0, 0)
     set_process_name(title_of(plan.identity))
     enter(plan.identity)
-    return main(plan)
+    if plan.identity.path != ROOT:
+        forward_logs(plan.log, levels)
+    try:
+        return main(plan)
+    finally:
+        finish_forwarding()
 
 
 def title_of(identity: Identity) -> str:
@@ -201,18 +222,21 @@ def spawn(plan: Plan, main: Main) -> int:
         CodecError: the plan cannot be carried there.
     """
     payload = _payload(plan, main)
-    descriptors = [payload, plan.control.fileno()]
-    if plan.listener is not None:
-        descriptors.append(plan.listener.fileno())
+    numbers = [payload, *(-1 if sock is None else sock.fileno() for sock in plan.sockets())]
+    descriptors = [number for number in numbers if number >= 0]
+    streams = enumerate(plan.output or (), 1)
     try:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
-        command = _command(descriptors)
+        command = _command(numbers)
         return os.posix_spawn(
             command[0],
             command,
             os.environ,
-            file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                *((os.POSIX_SPAWN_DUP2, descriptor, number) for number, descriptor in streams),
+            ],
             setpgroup=0,
             setsigmask=(),
             setsigdef=[*_HANDLED, signal.SIGINT, signal.SIGPIPE],
@@ -233,6 +257,7 @@ def _payload(plan: Plan, main: Main) -> int:
             "identity": plan.identity,
             "parent": plan.parent,
             "state": plan.state,
+            "levels": log_levels(),
             "spec": pack_spec(plan.spec),
         }
     )

@@ -13,15 +13,16 @@ from supervisor._wire.codec import CodecError, unpack_spec
 __all__ = ["main"]
 
 
-def main(payload: int, control: int, listener: int | None = None) -> None:
+def main(payload: int, control: int, listener: int, log: int) -> None:
     """Read the plan, and begin.
 
     Args:
         payload: the descriptor of a file that holds it.
         control: the descriptor of the control pipe.
-        listener: the descriptor of the listening socket, where there is one.
+        listener: the descriptor of the listening socket; -1 where there is none.
+        log: the descriptor of the socket for what it logs; -1 where there is none.
     """
-    kept = [control, *([] if listener is None else [listener])]
+    kept = [descriptor for descriptor in (control, listener, log) if descriptor >= 0]
     for descriptor in kept:
         os.set_inheritable(descriptor, False)
     # Whoever started the tree may itself have been born with descriptors that it knows nothing of.
@@ -42,8 +43,13 @@ def main(payload: int, control: int, listener: int | None = None) -> None:
         spec,
         known["identity"],
         known["parent"],
-        None if listener is None else socket.socket(fileno=listener),
+        _socket(listener),
         pipe,
         known["state"],
+        _socket(log),
     )
-    sys.exit(begin(plan, known["main"]))
+    sys.exit(begin(plan, known["main"], known["levels"]))
+
+
+def _socket(descriptor: int) -> socket.socket | None:
+    return None if descriptor < 0 else socket.socket(fileno=descriptor)
