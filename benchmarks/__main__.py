@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -29,11 +30,18 @@ BENCHMARKS: Mapping[str, Callable[[Settings], Report]] = {
     "scale": scale.measure,
 }
 
+logger = logging.getLogger("benchmarks")
+
 _RESULTS = Path(__file__).parent / "results"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run benchmarks; 0, whether or not they meet their bars: timings depend on the machine."""
+    """Run benchmarks.
+
+    Returns:
+        1 if one of them failed, else 0, whether or not they meet their bars: that depends on the
+        machine.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
     for name in options.names:
@@ -43,16 +51,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings(options.quick, Path(scratch), show_progress)
         facts = machine(settings.scratch)
         print(describe(facts), flush=True)
-        reports = []
-        for name in options.names or BENCHMARKS:
-            began = time.monotonic()
-            report = BENCHMARKS[name](settings)
-            reports.append(replace(report, seconds=time.monotonic() - began))
-            print("\n" + render(reports[-1]), flush=True)
+        names = options.names or list(BENCHMARKS)
+        reports = [report for name in names if (report := _run(name, settings)) is not None]
     missed = bars_missed(reports)
     print(f"\nbars missed: {len(missed)}" + "".join(f"\n  {bar}" for bar in missed))
     print(f"written to {_write(options.json, facts, reports)}")
-    return 0
+    return 0 if len(reports) == len(names) else 1
+
+
+def _run(name: str, settings: Settings) -> Report | None:
+    """Run one of them, and show its report; None if it failed: the others go on."""
+    began = time.monotonic()
+    try:
+        report = BENCHMARKS[name](settings)
+    except Exception:
+        logger.exception("%s failed", name)
+        return None
+    report = replace(report, seconds=time.monotonic() - began)
+    print("\n" + render(report), flush=True)
+    return report
 
 
 def _parser() -> argparse.ArgumentParser:

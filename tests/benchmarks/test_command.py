@@ -42,6 +42,18 @@ def test_results_are_written_as_json(
     assert len(benchmarks) == 1
 
 
+def test_one_that_fails_takes_nothing_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(settings: Settings) -> Report:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setitem(command.BENCHMARKS, "echo", fail)
+    assert command.main(["--json", str(tmp_path / "found.json")]) == 1
+    assert len(json.loads((tmp_path / "found.json").read_text())["reports"]) == 1
+    assert "echo failed" in caplog.text
+
+
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["nonsense"])
