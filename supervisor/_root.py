@@ -25,6 +25,7 @@ from supervisor._node import REGISTRY, ROOT, Node, NodeLock, listen
 from supervisor._process.deathsig import adopt_orphans
 from supervisor._process.launch import next_instance
 from supervisor._registry import Registry
+from supervisor._service_manager import ServiceManager, taken
 from supervisor._spec import Child
 from supervisor._supervisor import Supervisor
 
@@ -35,6 +36,9 @@ logger = logging.getLogger("supervisor")
 # The registry is started again at once, but one that dies as soon as it lives is waited with.
 _REGISTRY_STABLE = 1.0
 _REGISTRY_PAUSE = 0.2
+
+# What shells add to the number of the signal that has ended a program.
+_STATUS_OF_SIGNAL = 128
 
 # No token of the machine's.
 _REGISTRY_TOKEN = -1
@@ -47,12 +51,23 @@ class Root:
         spec: the tree.
         node: the node that it becomes.
         on_started: is called when every child is ready.
+        on_stopping: is called when the tree begins to stop.
+
+    Attributes:
+        forced_by: the second signal to stop, if one came.
     """
 
-    def __init__(self, spec: Supervisor, node: Node, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        spec: Supervisor,
+        node: Node,
+        on_started: Callable[[], None],
+        on_stopping: Callable[[], None] = lambda: None,
+    ) -> None:
         self._spec = spec
         self._node = node
         self._on_started = on_started
+        self._on_stopping = on_stopping
         self._lock = NodeLock(node)
         self._loop = new_loop()
         self._logs = LogSink(self._loop)
@@ -63,6 +78,7 @@ class Root:
         self._registry_listener: socket.socket | None = None
         self._ended: Ended | None = None
         self._signals = 0
+        self.forced_by: int | None = None
         self.process: SupervisorProcess | None = None
 
     @property
@@ -96,13 +112,14 @@ class Root:
         else:
             self.process.shut_down()
 
-    def _signalled(self) -> None:
+    def _signalled(self, number: int) -> None:
         """Stop in order; at a second signal, at once."""
         self._signals += 1
         if self._signals == 1 or self.process is None:
             self.stop()
         else:
-            self.process.kill_children()
+            self.forced_by = number
+            self.process.kill_all()
 
     def _prepare(self) -> None:
         adopt_orphans()
@@ -120,10 +137,14 @@ class Root:
             on_started=self._on_started,
             on_ended=self._finish,
         )
+        self.process.on_stopping = self._on_stopping
         self.process.on_extra_gone = self._registry_gone
         self.process.on_extra_said = self._registry_said
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            self._loop.add_signal_handler(number, self._signalled)
+            self._loop.add_signal_handler(number, self._signalled, number)
+        if os.getpid() == 1:
+            # Orphans come to process 1 from the beginning: some may have died before it listened.
+            self._loop.call_soon(self.process.children.reap)
 
     async def _boot(self) -> None:
         if self.process is None:
@@ -150,7 +171,7 @@ class Root:
     # --- the registry --------------------------------------------------------------------------
 
     def _start_registry(self) -> None:
-        if self.process is None or self._ended is not None:
+        if self.process is None or self._ended is not None or self.process.is_forced:
             return
         self._registry_since = time.monotonic()
         try:
@@ -199,7 +220,11 @@ def run_tree(spec: Supervisor, node: str, run_dir: Any) -> int:
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
     handlers = {number: signal.getsignal(number) for number in numbers}
     try:
-        ended = Root(spec, Node.named(node, run_dir), lambda: None).run()
+        with taken(os.environ) as settings:
+            manager = ServiceManager(settings)
+            root = Root(spec, Node.named(node, run_dir), manager.ready, manager.stopping)
+            manager.keep_told(root.loop)
+            ended = root.run()
     finally:
         signal.set_wakeup_fd(-1)
         for number, handler in handlers.items():
@@ -208,4 +233,6 @@ def run_tree(spec: Supervisor, node: str, run_dir: Any) -> int:
     if ended.failure is not None:
         exit = ended.failure.exit
         raise StartError(ended.failure.path, exit.error or str(exit), exit.traceback)
+    if root.forced_by is not None:
+        return _STATUS_OF_SIGNAL + root.forced_by
     return 0 if ended.exit.is_orderly else 1

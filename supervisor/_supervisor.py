@@ -150,14 +150,22 @@ class Supervisor:
         return start_tree(self, node, run_dir)
 
     def run(self, node: str = "default", *, run_dir: str | os.PathLike[str] | None = None) -> int:
-        """Become the root of the tree, until SIGTERM or SIGINT, or until the tree ends.
+        """Become the root of the tree, until SIGTERM, SIGINT or SIGHUP, or until the tree ends.
+
+        The first of these signals stops the tree in reverse order; a second one kills every process
+        of it at once. As process 1 of a container, it reaps every orphan. A service manager that
+        has set ``$NOTIFY_SOCKET``, such as systemd (``Type=notify``), is told when the tree is up,
+        when it begins to stop, and, where ``$WATCHDOG_USEC`` asks for it, that the root's loop
+        turns.
 
         Args:
             node: the node's name.
             run_dir: as for ``start``.
 
         Returns:
-            The exit status: 0 for an orderly stop, 1 where the tree gave up.
+            The exit status: 0 for an orderly stop, by a signal, by ``stop()`` or because the tree
+            ended by itself; 1 where it gave up; 128 and the number of the signal where a second one
+            forced the stop.
 
         Raises:
             StartError: which child did not start, and why; what had started is stopped again.

@@ -10,11 +10,12 @@ __all__ = ["make_parser"]
 
 _RUN_STATUSES = f"""\
 exit status:
-  {OK}  stopped in order: by SIGTERM or SIGINT, or the tree ended by itself
+  {OK}  stopped in order: by SIGTERM, SIGINT or SIGHUP, or the tree ended by itself
   {GAVE_UP}  gave up: restarts came faster than the root supervisor's max_restarts allows
   {BAD_USAGE}  wrong usage: MODULE:TREE names no supervisor, or its module raised
   {NOT_STARTED}  did not start: which child, why, and its traceback are on standard error
   {NODE_RUNNING}  a node of that name runs already
+  128 + N  killed at once: a second signal, number N, came while it stopped
 """
 
 _TREE_STATUSES = """\

@@ -50,8 +50,11 @@ def _run(spec: Supervisor, arguments: Namespace) -> int:
     if status == OK:
         logger.info("node %r has stopped in order", place.name)
         return OK
-    logger.error("node %r has given up", place.name)
-    return GAVE_UP
+    if status == GAVE_UP:
+        logger.error("node %r has given up", place.name)
+    else:
+        logger.error("node %r was killed: a second signal came while it stopped", place.name)
+    return status
 
 
 def _fail(status: int, message: str) -> int:

@@ -52,6 +52,7 @@ from supervisor._errors import NameTaken
 from supervisor._exit import Exit
 from supervisor._loop import Loop
 from supervisor._node import ProcessPath, listen
+from supervisor._process.descendants import end_descendants, kill_descendants
 from supervisor._process.launch import Main
 from supervisor._server.endpoint import Endpoint
 from supervisor._supervisor import ChildSpec, Supervisor
@@ -77,6 +78,8 @@ class SupervisorProcess:
         follows: whether it takes the place of one whose children have run before.
 
     Attributes:
+        is_forced: whether everybody was killed.
+        on_stopping: is called when the supervisor begins to stop, for whatever reason.
         extras: processes that are not the machine's business, by id; None for one that is about
             to be started again. Their tokens are below 0.
     """
@@ -110,6 +113,8 @@ class SupervisorProcess:
             on_message=self.child_said,
         )
         self.extras: dict[str, Running | None] = {}
+        self.on_stopping: Callable[[], None] = lambda: None
+        self.is_forced = False
         self.on_extra_gone: Callable[[Running, Exit], None] | None = None
         self.on_extra_said: Callable[[str, list[Any]], None] | None = None
         self._timers = Timers(loop, self._fire)
@@ -146,15 +151,24 @@ class SupervisorProcess:
         """Stop in order."""
         self.feed(Shutdown())
 
-    def kill_children(self) -> None:
-        """Stop at once: nobody is waited for."""
+    def kill_all(self) -> None:
+        """Stop at once: every process below this one is killed, the children's children too."""
+        self.is_forced = True
         for running in self.children:
             self.children.kill(running)
+        kill_descendants()
 
     def feed(self, event: Event) -> None:
         """Let the machine decide, and do what it says."""
+        was_stopping = self._is_stopping
         for action in self.machine.handle(event, self.loop.time()):
             self._perform(action)
+        if self._is_stopping and not was_stopping:
+            self.on_stopping()
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self.machine.phase in ("stopping", "ended")
 
     def _fire(self, timer: Timer) -> None:
         self.feed(TimerFired(timer))
@@ -175,6 +189,9 @@ class SupervisorProcess:
         for id in tuple(self._listeners):
             self._close_listener(id)
         self._endpoint.close()
+        if self.is_forced:
+            # What was killed may have left something behind, and have come to us with that.
+            end_descendants()
 
     # --- actions -------------------------------------------------------------------------------
 
@@ -330,6 +347,6 @@ def handle_stop_signals(loop: Loop, process: SupervisorProcess) -> None:
         if len(signals) == 1:
             process.shut_down()
         else:
-            process.kill_children()
+            process.kill_all()
 
     loop.add_signal_handler(signal.SIGTERM, stop)
