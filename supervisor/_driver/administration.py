@@ -205,13 +205,16 @@ class Administration:
         return self._machine.row(id)
 
     async def _start_child(self, request: Request, spec: Any) -> Any:
-        spec = self._machine.check_new(spec)
-        inner = list(names_of(spec))
-        if inner:
-            child = [spec.id, spec.name, spec.kind]
-            held = [name for name in inner if name != spec.name]
-            await self._process.news.tell("reserve", list(self._process.identity.path), child, held)
-        self._process.feed(StartChild(request, spec))
+        # One at a time, so that no other child takes the id while the registry is asked.
+        async with self._starting:
+            spec = self._machine.check_new(spec)
+            inner = list(names_of(spec))
+            if inner:
+                child = [spec.id, spec.name, spec.kind]
+                held = [name for name in inner if name != spec.name]
+                path = list(self._process.identity.path)
+                await self._process.news.tell("reserve", path, child, held)
+            self._process.feed(StartChild(request, spec))
         return _LATER
 
     def _change(self, event: type, request: Request, id: str) -> Any:
