@@ -33,7 +33,9 @@ __all__ = ["Root", "run_tree"]
 
 logger = logging.getLogger("supervisor")
 
-# The registry is started again at once, but one that dies as soon as it lives is waited with.
+# The registry is started again at once; but where it has died so many times in a row, each before
+# it had lived for so long, that is waited with.
+_REGISTRY_QUICK_DEATHS = 5
 _REGISTRY_STABLE = 1.0
 _REGISTRY_PAUSE = 0.2
 
@@ -75,6 +77,7 @@ class Root:
         if spec.name is not None:
             self._names.entries[spec.name] = Entry(ROOT, spec.kind)
         self._registry_since = 0.0
+        self._registry_deaths = 0
         self._registry_listener: socket.socket | None = None
         self._ended: Ended | None = None
         self._signals = 0
@@ -196,8 +199,10 @@ class Root:
         self.process.ends.add(REGISTRY[0], running.process.instance, exit, served=running.ready)
         report = Report("child_ended", "registry", exit=exit)
         log_report(ROOT, report, running.process.pid, running.words)
-        stable = time.monotonic() - self._registry_since > _REGISTRY_STABLE
-        if stable:
+        if time.monotonic() - self._registry_since > _REGISTRY_STABLE:
+            self._registry_deaths = 0
+        self._registry_deaths += 1
+        if self._registry_deaths <= _REGISTRY_QUICK_DEATHS:
             self._start_registry()
         else:
             self._loop.call_later(_REGISTRY_PAUSE, self._start_registry)
