@@ -8,7 +8,7 @@ from typing import Any
 from supervisor._exit import Exit
 from supervisor._spec import Child
 from supervisor._supervisor import DynamicSupervisor, Supervisor
-from tests.core.harness import World
+from supervisor.testing import SimulatedSupervisor
 
 NORMAL = Exit("normal")
 SHUTDOWN = Exit("shutdown")
@@ -30,11 +30,11 @@ def anonymous(restart: Any = "permanent", **options: Any) -> Child:
     return Child(work, restart=restart, **options)
 
 
-def tree(*children: Any, **options: Any) -> World:
+def tree(*children: Any, **options: Any) -> SimulatedSupervisor:
     """A world whose supervisor has booted; letters are permanent children."""
     specs = [child(each) if isinstance(each, str) else each for each in children]
-    return World(Supervisor(specs, **options)).boot()
+    return SimulatedSupervisor(Supervisor(specs, **options)).boot()
 
 
-def pool(**options: Any) -> World:
-    return World(DynamicSupervisor(**options)).boot()
+def pool(**options: Any) -> SimulatedSupervisor:
+    return SimulatedSupervisor(DynamicSupervisor(**options)).boot()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from supervisor._core.messages import Boot, Ended, Open, Spawn, StartFailure
 from supervisor._exit import Exit
 from supervisor._supervisor import Supervisor
-from tests.core.harness import World
+from supervisor.testing import SimulatedSupervisor
 from tests.core.specs import ERROR, NORMAL, child, tree
 
 
-def manual(*ids: str, **options: object) -> World:
+def manual(*ids: str, **options: object) -> SimulatedSupervisor:
     spec = Supervisor([child(id) for id in ids], **options)  # type: ignore[arg-type]
-    return World(spec, obedient=False).boot()
+    return SimulatedSupervisor(spec, obedient=False).boot()
 
 
 def test_starts_children_in_order() -> None:
@@ -33,7 +33,7 @@ def test_starts_a_child_only_when_the_one_before_is_ready() -> None:
 
 
 def test_opens_every_address_before_the_first_start() -> None:
-    world = World(Supervisor([child("a"), child("b")]), obedient=False)
+    world = SimulatedSupervisor(Supervisor([child("a"), child("b")]), obedient=False)
     actions = world.machine.handle(Boot(), 0.0)
     assert [type(action) for action in actions[:3]] == [Open, Open, Spawn]
 
@@ -45,7 +45,7 @@ def test_second_boot_changes_nothing() -> None:
 
 
 def test_failure_stops_what_had_started_in_reverse() -> None:
-    world = World(Supervisor([child(id) for id in "abcd"]), failing={"c": 1}).boot()
+    world = SimulatedSupervisor(Supervisor([child(id) for id in "abcd"]), failing={"c": 1}).boot()
     assert world.take_log()[-6:] == ["start c", "end c", "stop b", "end b", "stop a", "end a"]
     assert not world.started
     assert world.ended is not None
@@ -68,7 +68,7 @@ def test_failure_below_a_nested_supervisor_names_the_path() -> None:
 
 
 def test_normal_end_before_ready_is_a_failure() -> None:
-    world = World(Supervisor([child("a", "transient")]), obedient=False).boot()
+    world = SimulatedSupervisor(Supervisor([child("a", "transient")]), obedient=False).boot()
     world.exit("a", NORMAL)
     assert world.ended is not None
     assert world.ended.failure == StartFailure(("a",), NORMAL)
@@ -76,7 +76,7 @@ def test_normal_end_before_ready_is_a_failure() -> None:
 
 def test_start_timeout_kills_and_fails() -> None:
     spec = Supervisor([child("a"), child("b", start_timeout=2.5)])
-    world = World(spec)
+    world = SimulatedSupervisor(spec)
     world.stubborn = {"b"}
     world.boot()
     world.advance(2.4)
@@ -99,7 +99,7 @@ def test_ready_too_late_is_still_late() -> None:
 
 
 def test_no_start_timeout_waits_without_limit() -> None:
-    world = World(Supervisor([child("a", start_timeout=None)]), obedient=False).boot()
+    world = SimulatedSupervisor(Supervisor([child("a", start_timeout=None)]), obedient=False).boot()
     assert not world.timers
 
 
@@ -115,7 +115,7 @@ def test_shutdown_while_booting_is_orderly() -> None:
 
 
 def test_shutdown_before_boot_ends_at_once() -> None:
-    world = World(Supervisor([child("a")]))
+    world = SimulatedSupervisor(Supervisor([child("a")]))
     world.shutdown()
     assert world.ended == Ended(Exit("shutdown"))
 
@@ -145,7 +145,7 @@ def test_significant_end_while_booting_shuts_down_after_the_boot() -> None:
     spec = Supervisor(
         [child("a", "transient", significant=True), child("b")], auto_shutdown="any_significant"
     )
-    world = World(spec, obedient=False).boot()
+    world = SimulatedSupervisor(spec, obedient=False).boot()
     world.ready("a")
     world.exit("a", NORMAL)
     assert world.ended is None

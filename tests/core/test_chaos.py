@@ -1,7 +1,7 @@
 """Any order of events at all: nothing is lost, and everything ends.
 
-The world checks each action (``harness``); here is what makes the events, and what must hold when
-the dust has settled. The same random choices are made by hypothesis, which shrinks what it finds,
+The simulation checks each action; here is what makes the events, and what must hold when the dust
+has settled. The same random choices are made by hypothesis, which shrinks what it finds,
 and by a seeded generator, which goes far.
 """
 
@@ -19,7 +19,7 @@ from supervisor._core.messages import ChildExited, ChildReady, Condemn, Timer, T
 from supervisor._exit import Exit
 from supervisor._spec import Backoff
 from supervisor._supervisor import DynamicSupervisor, Supervisor
-from tests.core.harness import World
+from supervisor.testing import SimulatedSupervisor
 from tests.core.settings import CHAOS, THOROUGH
 from tests.core.specs import anonymous, child
 
@@ -37,7 +37,9 @@ class Chaos:
     def __init__(self, pick: Pick) -> None:
         self.pick = pick
         self.auto = pick(["never", "any_significant", "all_significant"])
-        self.world = World(self.supervisor(), obedient=False, random=lambda: pick([0.0, 0.5, 1.0]))
+        self.world = SimulatedSupervisor(
+            self.supervisor(), obedient=False, random=lambda: pick([0.0, 0.5, 1.0])
+        )
 
     def supervisor(self) -> Supervisor:
         strategy = self.pick(STRATEGIES)
@@ -184,7 +186,7 @@ def test_many_seeded_schedules(first: int) -> None:
         run(seed)
 
 
-def run(seed: int) -> World:
+def run(seed: int) -> SimulatedSupervisor:
     """One random history; its seed is in the error that it raises."""
     chaos = Chaos(random.Random(seed).choice)
     try:

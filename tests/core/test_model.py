@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from supervisor._spec import Backoff
 from supervisor._supervisor import DynamicSupervisor, Supervisor
-from tests.core.harness import World
+from supervisor.testing import SimulatedSupervisor
 from tests.core.model import Model
 from tests.core.settings import MODEL
 from tests.core.specs import child
@@ -58,7 +58,7 @@ class AgainstModel(RuleBasedStateMachine):
     def boot(self, spec: Supervisor, failing: dict[str, int], fail: int) -> None:
         if fail:  # most supervisors come up
             failing = {}
-        self.world = World(spec, failing=failing).boot()
+        self.world = SimulatedSupervisor(spec, failing=failing).boot()
         self.model = Model(spec, failing)
         self.model.boot()
 

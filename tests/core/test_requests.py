@@ -15,13 +15,13 @@ from supervisor._errors import (
 )
 from supervisor._spec import Backoff
 from supervisor._supervisor import DynamicSupervisor, Supervisor
-from tests.core.harness import World
+from supervisor.testing import SimulatedSupervisor
 from tests.core.specs import ERROR, anonymous, child, pool, tree
 
 DELAYED = Backoff(initial=1.0, jitter=0.0)
 
 
-def manual(*ids: str) -> World:
+def manual(*ids: str) -> SimulatedSupervisor:
     world = tree(*ids)
     world.obedient = False
     return world
@@ -81,7 +81,7 @@ class TestStartChild:
         assert isinstance(answer, SpecError)
 
     def test_while_booting_is_served_at_once(self) -> None:
-        world = World(Supervisor([child("a"), child("b")]), obedient=False).boot()
+        world = SimulatedSupervisor(Supervisor([child("a"), child("b")]), obedient=False).boot()
         request = world.start_child(child("c"))
         world.ready("c")
         assert world.answer(request) == "c"
@@ -100,7 +100,7 @@ class TestStartChild:
         assert world.status == {}
 
 
-def in_state(world: World, state: str) -> None:
+def in_state(world: SimulatedSupervisor, state: str) -> None:
     """Bring child a, which has a backoff, into a state."""
     if state == "restarting":
         world.exit("a")
@@ -163,7 +163,9 @@ class TestTerminateChild:
         assert [world.answer(request) for request in requests] == [None, None]
 
     def test_while_booting_the_boot_goes_on(self) -> None:
-        world = World(Supervisor([child("a"), child("b"), child("c")]), obedient=False).boot()
+        world = SimulatedSupervisor(
+            Supervisor([child("a"), child("b"), child("c")]), obedient=False
+        ).boot()
         world.terminate_child("a")
         waiting = world.terminate_child("b")
         assert world.answer(waiting) is None
@@ -362,7 +364,7 @@ class TestBackoff:
     def test_jitter(self) -> None:
         backoff = Backoff(initial=1.0, maximum=10.0, factor=1.0, jitter=0.25)
         numbers = iter([0.0, 0.5, 1.0])
-        world = World(
+        world = SimulatedSupervisor(
             Supervisor([child("a", backoff=backoff)]), random=lambda: next(numbers)
         ).boot()
         for _ in range(3):
@@ -373,7 +375,9 @@ class TestBackoff:
 
     def test_jitter_stays_below_the_maximum(self) -> None:
         backoff = Backoff(initial=1.0, maximum=1.0, jitter=1.0)
-        world = World(Supervisor([child("a", backoff=backoff)]), random=lambda: 1.0).boot()
+        world = SimulatedSupervisor(
+            Supervisor([child("a", backoff=backoff)]), random=lambda: 1.0
+        ).boot()
         world.exit("a")
         assert world.reports[-1].delay == 1.0
 

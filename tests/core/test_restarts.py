@@ -7,7 +7,7 @@ import pytest
 from supervisor._core.intensity import Intensity
 from supervisor._core.messages import ChildExited, ChildReady, Condemn, Timer, TimerFired
 from supervisor._exit import Exit
-from tests.core.harness import World
+from supervisor.testing import SimulatedSupervisor
 from tests.core.specs import ENDS, ERROR, NORMAL, SIGNAL, child, pool, tree
 
 # permanent: always; transient: unless normal or shutdown; temporary: never.
@@ -154,7 +154,7 @@ class TestIntensity:
 class TestHangingRestartLoop:
     """A child that never comes up again: everybody else is served meanwhile."""
 
-    def looping(self, **options: object) -> World:
+    def looping(self, **options: object) -> SimulatedSupervisor:
         world = tree("a", "b", max_restarts=10_000, **options)
         world.obedient = False
         world.exit("a")

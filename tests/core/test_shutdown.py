@@ -11,7 +11,7 @@ from supervisor._core.messages import Ended
 from supervisor._errors import NoProcess
 from supervisor._exit import Exit
 from supervisor._spec import Backoff
-from tests.core.harness import World
+from supervisor.testing import SimulatedSupervisor
 from tests.core.specs import SHUTDOWN, child, pool, tree
 
 KILLED = Exit("signal", signal=signal.SIGKILL)
@@ -331,7 +331,7 @@ class TestAutoShutdown:
         assert world.status == {"a": "running", "s": "running"}
 
     def test_in_a_dynamic_supervisor(self) -> None:
-        world: World = pool(auto_shutdown="all_significant")
+        world: SimulatedSupervisor = pool(auto_shutdown="all_significant")
         world.start_child(significant("s"))
         world.start_child(child("a"))
         world.exit("s", "normal")

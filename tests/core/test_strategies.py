@@ -8,7 +8,7 @@ from supervisor._core.messages import Ended
 from supervisor._errors import StartError
 from supervisor._exit import Exit
 from supervisor._spec import Backoff
-from tests.core.harness import World
+from supervisor.testing import SimulatedSupervisor
 from tests.core.specs import NORMAL, child, tree
 
 
@@ -170,7 +170,7 @@ def test_failed_starts_of_two_groups_begin_again_with_the_earlier_child() -> Non
 
 
 class TestRequestsMeanwhile:
-    def failed_behind_another_end(self) -> World:
+    def failed_behind_another_end(self) -> SimulatedSupervisor:
         """Child b has failed to restart, c waits for it, and the end of x came before that."""
         world = tree("a", "b", "c", strategy="rest_for_one", max_restarts=5)
         world.obedient = False
