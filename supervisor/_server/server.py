@@ -59,7 +59,8 @@ class Server:
             a future) be in flight; one more is refused with Overloaded, and nothing is done. While
             one operation keeps the server busy, what comes waits in its sockets, and is read, and
             accepted or refused, when that is over. A cast beyond the bound is dropped, and the log
-            says so. Calls that the server makes itself get their answers all the same.
+            says so. Calls that the server makes itself get their answers all the same. A Forwarder
+            has no mailbox: what it passes on waits in those of its backends.
     """
 
     replies_with: ClassVar[tuple[type[BaseException], ...]] = ()

