@@ -101,6 +101,7 @@ class Administration:
                 request, BadCall(f"a supervisor has no operation {name!r}; it has: {known}")
             )
             return
+        self._process.children.catch_up()
         try:
             result = operation(request, *args, **kwargs)
         except SupervisorError as error:

@@ -88,6 +88,7 @@ class Children:
         self._on_message = on_message
         self._by_pid: dict[int, Running] = {}
         self._by_token: dict[int, Running] = {}
+        self._starting: set[Running] = set()
         loop.add_signal_handler(signal.SIGCHLD, self.reap)
 
     def __len__(self) -> int:
@@ -144,6 +145,7 @@ class Children:
             output.started(process.pid)
         running = Running(token, spec, process, output=output)
         self._by_pid[process.pid] = self._by_token[token] = running
+        self._starting.add(running)
         self._loop.add_reader(ours.fileno(), self._hear, running)
         return running
 
@@ -170,6 +172,11 @@ class Children:
 
     # --- what they say -------------------------------------------------------------------------
 
+    def catch_up(self) -> None:
+        """Hear those that are starting: one may have served its first caller before we looked."""
+        for running in tuple(self._starting):
+            self._hear(running)
+
     def _hear(self, running: Running) -> None:
         messages = running.process.control.receive()
         if messages is None:
@@ -195,6 +202,7 @@ class Children:
     def _become_ready(self, running: Running) -> None:
         if not running.ready:
             running.ready = True
+            self._starting.discard(running)
             self._on_ready(running)
             if running.stopped:
                 # The SIGTERM may have come when it had just stopped listening for it.
@@ -233,6 +241,7 @@ class Children:
 
     def _gone(self, running: Running, status: os.waitid_result) -> None:
         del self._by_token[running.token]
+        self._starting.discard(running)
         control = running.process.control
         for message in control.drain():
             self._take(running, message)
