@@ -83,9 +83,15 @@ class Node:
         return cls(name, str(resolve_run_dir(run_dir) / _folder_name(check_node_name(name))))
 
     def socket_path(self, path: ProcessPath) -> str:
-        """The file of the socket of a process."""
-        digest = hashlib.sha256(msgpack.packb(path, unicode_errors="surrogatepass"))
-        return f"{self.folder}/{digest.hexdigest()[:24]}"
+        """The file of the socket of a process; those of a supervisor's children begin alike."""
+        return f"{self.folder}/{_digest(path[:-1], 12)}{_digest(path, 16)}"
+
+    def remove_sockets_below(self, path: ProcessPath) -> None:
+        """Remove what a supervisor's former run has left of its children's sockets."""
+        for entry in os.scandir(self.folder):
+            if entry.name.startswith(_digest(path, 12)):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(entry)
 
     def prepare(self) -> None:
         """Make the folder.
@@ -100,6 +106,11 @@ class Node:
             _check_private(folder)
         except OSError as error:
             raise StartError((), f"the run directory cannot be used: {error}") from error
+
+
+def _digest(path: ProcessPath, length: int) -> str:
+    packed = msgpack.packb(path, unicode_errors="surrogatepass")
+    return hashlib.sha256(packed).hexdigest()[:length]
 
 
 def _folder_name(name: str) -> str:

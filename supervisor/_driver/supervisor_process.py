@@ -139,6 +139,8 @@ class SupervisorProcess:
         gc.collect()
         gc.freeze()
         self._endpoint.open()
+        if self.identity.path:
+            self.identity.node.remove_sockets_below(self.identity.path)
         children = [[child.id, child.name, child.kind] for child in self.spec.children]
         try:
             await self.news.tell("publish", list(self.identity.path), children)
