@@ -78,7 +78,9 @@ class LeakCheck:
         ]
 
     def _new_sockets(self) -> set[Path]:
-        return _sockets() - self._sockets
+        # What a node that was there has opened is that node's business.
+        nodes = {path.parent for path in self._sockets}
+        return {path for path in _sockets() if path.parent not in nodes}
 
 
 _HAS_PROC = Path("/proc/self/stat").exists()

@@ -182,8 +182,8 @@ def test_a_child_has_only_its_own_descriptors(tree: SupervisorRef) -> None:
     for name in ("w", "spawned"):
         found = connect(name).descriptors()
         sockets = [what for what in found.values() if what.startswith("socket:")]
-        # The control pipe, the listening socket, the loop's own pair, and this caller.
-        assert len(sockets) == 5, found
+        # The control pipe, the listening socket, the log, the loop's own pair, and this caller.
+        assert len(sockets) == 6, found
         assert found[0] == "/dev/null"
         others = {
             what

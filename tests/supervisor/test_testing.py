@@ -110,6 +110,7 @@ def test_a_worker_does_as_it_is_told(run_dir: Path) -> None:
                 tell()
             assert caught.value.exit is not None
             assert caught.value.exit.reason == reason
+        eventually(lambda: tree.child("worker").pid)
         monitor = tree.child("worker").monitor()
         worker.end()
         assert monitor.wait(20) == Exit("normal", 0)
