@@ -52,7 +52,6 @@ SESSION_STORES: dict[str, SessionStoreFactory] = {
     "sqlite process": Tree(
         SessionStore,
         lambda data: [Child(SQLAlchemySessionStore, _sqlite(data), name="sessions")],
-        keeper="sessions",
     ),
     "memory composite": Tree(
         SessionStore,
@@ -65,7 +64,6 @@ SESSION_STORES: dict[str, SessionStoreFactory] = {
             _files(data),
             _composite(session_store=(SQLAlchemySessionStore, _sqlite(data))),
         ],
-        keeper="store",
     ),
 }
 

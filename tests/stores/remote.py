@@ -1,8 +1,9 @@
 """Stores that run as processes: the other ways to reach a store."""
 
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ class Tree:
         port: of the store.
         children: the specs, given a folder for their data; the last one is what is called.
         keeper: the id of the child that has to be started anew for the store to be empty; none,
-            where it is enough that its files are gone.
+            where what it keeps is in files, which are emptied under it.
     """
 
     def __init__(
@@ -59,8 +60,17 @@ class Tree:
     def _empty(self) -> None:
         if self._keeper is not None:
             self._tree.terminate_child(self._keeper)
-        for file in self._data.rglob("*"):
-            if file.is_file():
-                file.unlink()
-        if self._keeper is not None:
             self._tree.restart_child(self._keeper)
+        for file in self._data.rglob("*"):
+            if file.suffix == ".db":
+                _empty_database(file)
+            elif file.is_file() and ".db-" not in file.name:
+                file.unlink()
+
+
+def _empty_database(file: Path) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            if "version" not in table and not table.startswith("sqlite_"):
+                database.execute(f'DELETE FROM "{table}"')
