@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ports import Event, NotFound
 from stores import FileArtifactStore, SQLAlchemySessionStore
@@ -90,23 +92,27 @@ def _check_session(
     findings: Findings, sessions: SQLAlchemySessionStore, name: str, journal: Journal
 ) -> None:
     if journal.session and f"session {journal.session}" not in journal.unsure:
-        found = sessions.get_session(f"ses_{name}").metadata["version"]
+        found = _found(lambda: sessions.get_session(f"ses_{name}").metadata["version"])
         if found != journal.session:
             findings.lost.append(f"version {journal.session} of ses_{name}: found {found}")
     for number, turns in journal.runs.items():
         if f"run {number}" not in journal.unsure:
-            count = sessions.get_run(f"run_{name}_{number}").turn_count
+            count = _found(lambda run=f"run_{name}_{number}": sessions.get_run(run).turn_count)
             if count != turns:
                 findings.lost.append(f"turn {turns} of run {number} of {name}: found {count}")
+
+
+def _found(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except NotFound:
+        return None
 
 
 def _check_artifacts(findings: Findings, artifacts: FileArtifactStore, journal: Journal) -> None:
     for key, digest in journal.artifacts.items():
         if key in journal.unsure:
             continue
-        try:
-            found = hashlib.sha256(artifacts.get(key)).hexdigest()
-        except NotFound:
-            found = None
+        found = _found(lambda key=key: hashlib.sha256(artifacts.get(key)).hexdigest())
         if found != digest:
             findings.lost.append(f"artifact {key}: not as it was put, or deleted, last")
