@@ -107,4 +107,5 @@ def test_each_is_there_and_says_what_it_is(package: ModuleType, names: list[str]
 @pytest.mark.parametrize(("package", "names"), PACKAGES)
 def test_everything_else_is_private(package: ModuleType, names: list[str]) -> None:
     public = {name for name in vars(package) if not name.startswith("_")}
-    assert public - {"annotations"} <= set(names)
+    # A module of a package's own shows once somebody has imported it, as these tests do.
+    assert public - {"annotations", "testing"} <= set(names)
