@@ -23,6 +23,9 @@ from supervisor import (
 
 __all__ = ["Backend", "backend_of"]
 
+# Seconds in which a backend's supervisor says whether it runs.
+_PATIENCE = 0.5
+
 
 class Backend(Protocol):
     """A store behind a composite.
@@ -89,6 +92,15 @@ def _unavailable(option: str, operation: str, error: Exception) -> StorageError:
     )
 
 
+def _has_run(ref: Ref) -> bool:
+    try:
+        return ref.has_run(timeout=_PATIENCE)
+    except CallTimeout:
+        # Its supervisor is restarting, so it has run: waiting for it here could keep that
+        # supervisor's own from starting it, which waits for this composite.
+        return True
+
+
 class _RemoteBackend:
     """A store that runs as a process of its own."""
 
@@ -102,7 +114,7 @@ class _RemoteBackend:
     def _find(self, store: str | Ref) -> Ref:
         try:
             ref = whereis(store) if isinstance(store, str) else store
-            if ref is not None and ref.has_run():
+            if ref is not None and _has_run(ref):
                 return ref
         except SupervisorError as error:
             raise self._not_running(store, f" ({error})") from None

@@ -16,11 +16,13 @@ import time
 from collections import deque
 from typing import Any, Self
 
+from supervisor._client.caller import Caller
 from supervisor._client.delivery import Target, deadline_after
 from supervisor._context import Identity, forget_node, remember_node
 from supervisor._driver.exits import LastWords, exit_of
 from supervisor._errors import CallTimeout, SpecError, StartError
 from supervisor._exit import Exit
+from supervisor._monitor import Monitor
 from supervisor._node import ROOT, Node
 from supervisor._process.control import ControlPipe, Message
 from supervisor._process.launch import Plan, next_instance, spawn, unblock_signals
@@ -73,6 +75,12 @@ class StartedTree(SupervisorRef):
         self._ended()
         return exit
 
+    def monitor(self) -> Monitor:
+        """Watch the root, until the tree has ended: by its process, which is this one's child."""
+        if os.getpid() != self._owner:
+            return super().monitor()
+        return _RootMonitor(self._root, self._caller)
+
     def _ended(self) -> None:
         _roots.discard(self._root)
         forget_node(self.target.node)
@@ -87,6 +95,18 @@ class StartedTree(SupervisorRef):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return SupervisorRef, (self.target,)
+
+
+class _RootMonitor(Monitor):
+    """Watches the root of a tree that this process has started."""
+
+    def __init__(self, root: _RootProcess, caller: Caller) -> None:
+        super().__init__(caller, None, None, None)
+        self._root = root
+
+    def wait(self, timeout: float | None = None) -> Exit:
+        """Why it ended, once it has; as for any monitor."""
+        return self._root.wait(timeout)
 
 
 class _RootProcess:

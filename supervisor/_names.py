@@ -131,9 +131,10 @@ class Names:
         """A further name for the process at this path.
 
         Raises:
-            NameTaken: somebody else has it.
+            NameTaken: a process has it, be it this one.
         """
-        self._check([(name, tuple(path))], [])
+        if name in self.entries:
+            raise NameTaken(name)
         self.entries[name] = Entry(tuple(path), kind)
 
     def unregister(self, name: str) -> None:

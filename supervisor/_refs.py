@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Self
 
 from supervisor._client.caller import Caller
-from supervisor._client.delivery import Target, deadline_after
+from supervisor._client.delivery import Target
 from supervisor._context import default_node
-from supervisor._errors import BadCall, CallTimeout, NoProcess, ProcessDown
+from supervisor._errors import BadCall, NoProcess, ProcessDown
 from supervisor._exit import Exit
+from supervisor._monitor import Monitor
 from supervisor._node import REGISTRY, ROOT, Node, ProcessPath
 from supervisor._spec import Child, Kind
 from supervisor._supervisor import ChildSpec
@@ -109,11 +109,11 @@ class Ref:
         """The name by which it is meant, if it is."""
         return self.target.name
 
-    def call(self, operation: str, *args: Any, timeout: float | None = 5.0, **kwargs: Any) -> Any:
+    def call(self, op: str, /, *args: Any, timeout: float | None = 5.0, **kwargs: Any) -> Any:
         """Call an operation and return its result.
 
         Args:
-            operation: its name.
+            op: the operation's name.
             *args: its positional arguments.
             timeout: seconds to wait for the answer; None waits without limit. A ``wait_timeout``
                 among the keyword arguments stretches it.
@@ -126,16 +126,16 @@ class Ref:
             BadCall: unknown operation, wrong arguments, or a value that cannot be encoded.
             Exception: the declared error that the operation raised.
         """
-        return self._caller.call(operation, args, kwargs, timeout)
+        return self._caller.call(op, args, kwargs, timeout)
 
-    def cast(self, operation: str, *args: Any, **kwargs: Any) -> None:
+    def cast(self, op: str, /, *args: Any, **kwargs: Any) -> None:
         """Ask for an operation without waiting for it, or for how it ends.
 
         Raises:
             NoProcess: nobody is there, and nobody will be.
             BadCall: an argument cannot be encoded.
         """
-        self._caller.cast(operation, args, kwargs, _PATIENCE)
+        self._caller.cast(op, args, kwargs, _PATIENCE)
 
     @property
     def pid(self) -> int | None:
@@ -144,7 +144,9 @@ class Ref:
         Raises:
             NoProcess: there is no such child or name.
         """
-        return self._describe()[0]
+        pid, instance = self._describe()
+        meant = self.target.instance
+        return pid if meant is None or meant == instance else None
 
     def is_alive(self) -> bool:
         """Whether the process runs now."""
@@ -155,15 +157,21 @@ class Ref:
         meant = self.target.instance
         return pid is not None and (meant is None or meant == instance)
 
-    def has_run(self) -> bool:
+    def has_run(self, timeout: float | None = _PATIENCE) -> bool:
         """Whether the process runs, or ran before and is restarting.
 
         False where its turn to start has not come yet, or where it is stopped.
+
+        Args:
+            timeout: seconds that its supervisor has to answer in.
+
+        Raises:
+            CallTimeout: the supervisor did not, because it is restarting itself.
         """
         path = self._caller.locate(_PATIENCE)
         if path == ROOT:
             return True
-        known = self._caller.ask(parent_of(path), "child_has_run", path[-1], timeout=_PATIENCE)
+        known = self._caller.ask(parent_of(path), "child_has_run", path[-1], timeout=timeout)
         return bool(known)
 
     def pinned(self) -> Ref:
@@ -256,51 +264,6 @@ class Ref:
 def parent_of(path: ProcessPath) -> ProcessPath:
     """The path of the supervisor of the process at this path."""
     return path[:-1]
-
-
-class Monitor:
-    """Watches one run of a process."""
-
-    def __init__(
-        self, caller: Caller, path: ProcessPath | None, instance: int | None, ended: Exit | None
-    ) -> None:
-        self._caller = caller
-        self._path = path
-        self._instance = instance
-        self._exit = ended
-
-    def wait(self, timeout: float | None = None) -> Exit:
-        """Why it ended, once it has.
-
-        Args:
-            timeout: seconds to wait; None waits without limit.
-
-        Raises:
-            TimeoutError: it had not ended by then.
-        """
-        if self._exit is None and self._path is not None:
-            self._exit = self._ask(self._path, timeout)
-        return self._exit or Exit("error", error="there was no such process")
-
-    def _ask(self, path: ProcessPath, timeout: float | None) -> Exit:
-        deadline = deadline_after(timeout)
-        try:
-            if path == ROOT:
-                ended = self._caller.ask(ROOT, "wait", timeout=timeout)
-            else:
-                ended = self._caller.ask(
-                    parent_of(path), "wait_child", path[-1], self._instance, timeout=timeout
-                )
-        except (ProcessDown, NoProcess) as error:
-            # Its supervisor, or the whole node, ended with it.
-            return Exit("error", error=f"its supervisor could not be asked: {error}")
-        except CallTimeout:
-            if deadline is not None and time.monotonic() < deadline:
-                raise
-            raise CallTimeout(f"{self._caller.target} has not ended") from None
-        if not isinstance(ended, Exit):
-            raise BadCall(f"a supervisor answered {ended!r}")
-        return ended
 
 
 class SupervisorRef(Ref):
@@ -413,7 +376,6 @@ def whereis(
         run_dir: the folder of the nodes' folders, as for ``Supervisor.start``.
 
     Raises:
-        NoProcess: the node does not run.
         CallTimeout: the registry did not answer in time.
     """
     if not isinstance(name, str):
@@ -422,6 +384,9 @@ def whereis(
     caller = Caller(Target(target.node, path=REGISTRY), retry=True)
     try:
         found = caller.call("lookup", (name,), {}, _PATIENCE, idempotent=True)
+    except NoProcess:
+        # The node does not run: nobody is there.
+        return None
     finally:
         caller.close()
     if found is None:

@@ -33,7 +33,6 @@ class Registry(Server):
         self._control = control
         self._refs: dict[ProcessPath, Ref] = {}
 
-    @idempotent
     def register(self, name: str, ref: Ref) -> None:
         """Give a process a further name.
 

@@ -86,13 +86,26 @@ class BlockingLink:
         if self._is_own and is_main_thread():
             raise BadCall("a server cannot call itself: it would wait for its own answer")
         try:
-            self._id = self._id % 0xFFFFFFFF + 1
-            self._send(request)
-            return self._receive(request)
+            self.begin(request)
+            return self.finish(request)
         except BaseException:
             # Whatever it was, also a KeyboardInterrupt: an answer may still be on its way.
             self.close()
             raise
+
+    @property
+    def is_of_parent(self) -> bool:
+        """Whether it was made before this process was forked, and so is not for it to read."""
+        return self.forks != _forks
+
+    def begin(self, request: Request) -> None:
+        """Send a request, whose response ``finish`` waits for."""
+        self._id = self._id % 0xFFFFFFFF + 1
+        self._send(request)
+
+    def finish(self, request: Request) -> Frame:
+        """Wait for the response to the request sent last; after a CallTimeout, again if wanted."""
+        return self._receive(request)
 
     def cast(self, data: bytes, deadline: float | None) -> None:
         """Send a notification.

@@ -174,7 +174,7 @@ def _target(name: str | Ref, node: str | None, run_dir: str | os.PathLike[str] |
 
 @overload
 def connect(
-    name: str | Ref,
+    name_or_ref: str | Ref,
     # Not type[I], for which type checkers refuse an abstract class: they expect it to be built.
     interface: Callable[..., I],
     *,
@@ -185,7 +185,7 @@ def connect(
 ) -> I: ...
 @overload
 def connect(
-    name: str | Ref,
+    name_or_ref: str | Ref,
     interface: None = None,
     *,
     timeout: float | None = 5.0,
@@ -194,7 +194,7 @@ def connect(
     run_dir: str | os.PathLike[str] | None = None,
 ) -> Any: ...
 def connect(
-    name: str | Ref,
+    name_or_ref: str | Ref,
     interface: Any = None,
     *,
     timeout: float | None = 5.0,
@@ -205,7 +205,7 @@ def connect(
     """A client of the process of this name; nothing is looked up before the first call.
 
     Args:
-        name: the registered name, or a Ref.
+        name_or_ref: the registered name, or a Ref.
         interface: the class whose methods the client has; None allows any operation.
         timeout: seconds that each call waits; None waits without limit. A ``wait_timeout`` among a
             call's keyword arguments stretches it.
@@ -222,11 +222,11 @@ def connect(
     Raises:
         BadCall: this is no name, Ref or interface.
     """
-    return Client(_target(name, node, run_dir), interface, timeout, retry)
+    return Client(_target(name_or_ref, node, run_dir), interface, timeout, retry)
 
 
 async def connect_async(
-    name: str | Ref,
+    name_or_ref: str | Ref,
     interface: type | None = None,
     *,
     timeout: float | None = 5.0,
@@ -237,7 +237,7 @@ async def connect_async(
     """The same as ``connect``, with awaitable methods, ``aclose()`` and ``async with``.
 
     Args:
-        name: the registered name, or a Ref.
+        name_or_ref: the registered name, or a Ref.
         interface: the class whose methods the client has; None allows any operation.
         timeout: seconds that each call waits; None waits without limit.
         retry: whether idempotent operations are sent again when the process died during them.
@@ -247,4 +247,4 @@ async def connect_async(
     Raises:
         BadCall: this is no name, Ref or interface.
     """
-    return AsyncClient(_target(name, node, run_dir), interface, timeout, retry)
+    return AsyncClient(_target(name_or_ref, node, run_dir), interface, timeout, retry)

@@ -236,7 +236,8 @@ async def deliver(
         CallTimeout: no answer by the deadline.
     """
     down: ProcessDown | None = None
-    for resends in range(_RESENDS + 1):
+    resends = 0
+    while resends <= _RESENDS:
         if loss is None:
             try:
                 link = await reach(transport, target, request.deadline)
@@ -253,6 +254,10 @@ async def deliver(
             again = retry and request.idempotent and resends < _RESENDS
             if not again or (loss.lost.suspect and died_of_call(down)):
                 raise down from None
+        if down is None or down.exit is None or down.exit.reason != "shutdown":
+            # An orderly stop, for the sake of a sibling perhaps, is nothing that a call could have
+            # caused, however often it comes.
+            resends += 1
         loss = None
     raise down or ProcessDown(str(target), None, taken=False)
 

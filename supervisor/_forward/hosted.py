@@ -8,9 +8,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from supervisor._errors import BadCall
+from supervisor._errors import BadCall, CallTimeout
 from supervisor._forward.calls import ForwardedCall
 from supervisor._forward.forwarder import Hosted
+from supervisor._forward.sweeper import Sweeper
 from supervisor._loop import Reactor
 from supervisor._server.operations import Operation, declared_errors, find_operations, unknown
 from supervisor._server.responses import Response, error_response, result_response
@@ -42,6 +43,7 @@ class HostedBackend:
     def __init__(self, loop: Reactor, route: Hosted, answer: Answer, fail: Fail) -> None:
         self._loop = loop
         self._route = route
+        self._sweeper = Sweeper(loop, self._expire)
         self._answer = answer
         self._fail = fail
         self._decoder = Decoder()
@@ -61,6 +63,7 @@ class HostedBackend:
 
     def forward(self, call: ForwardedCall) -> None:
         """Carry a call out."""
+        self._sweeper.add(call)
         # The descriptors are the decoder's from here on.
         frame = Frame(b"\x93\x00" + call.body, call.descriptors)
         call.descriptors = ()
@@ -92,9 +95,10 @@ class HostedBackend:
         try:
             return operation.method(*args, **kwargs)
         except TypeError as error:
-            if operation.takes(args, kwargs):
+            misfit = operation.misfit(args, kwargs, error)
+            if misfit is None:
                 raise
-            raise BadCall(str(error)) from None
+            raise misfit from None
 
     def _settle_later(self, call: ForwardedCall, future: Any, server: Any) -> None:
         error = future.exception() if not future.cancelled() else RuntimeError("cancelled")
@@ -109,13 +113,22 @@ class HostedBackend:
         except (CodecError, OSError) as error:
             self._settle(call, error, server)
         else:
-            self._loop.call_soon_threadsafe(self._answer, call, response)
+            self._loop.call_soon_threadsafe(self._settled, call, response)
+
+    def _settled(self, call: ForwardedCall, response: Response) -> None:
+        self._sweeper.discard(call)
+        self._answer(call, response)
+
+    def _expire(self, call: ForwardedCall) -> None:
+        """Its thread goes on; what comes of it, nobody waits for any more."""
+        name = type(self._server).__name__
+        self._fail(call, CallTimeout(f"{name} did not answer {call.operation} in time"))
 
     def _settle(self, call: ForwardedCall, error: BaseException, server: Any) -> None:
         cause = error.__cause__ if isinstance(error, CodecError) else error
         if cause is not None and isinstance(cause, (BadCall, *self._declared)):
             response = error_response(call.id, cause)
-            self._loop.call_soon_threadsafe(self._answer, call, response)
+            self._loop.call_soon_threadsafe(self._settled, call, response)
         else:
             self._loop.call_soon_threadsafe(self._crashed, call, error, server)
 
@@ -124,6 +137,7 @@ class HostedBackend:
         logger.error("%s: %s crashed", call.operation, type(server).__name__, exc_info=error)
         if self._route.rebuild is not None and server is self._server:
             self._threads.submit(self._replace, server)
+        self._sweeper.discard(call)
         problem = error if isinstance(error, Exception) else RuntimeError(repr(error))
         self._fail(call, problem)
 
@@ -147,6 +161,7 @@ class HostedBackend:
 
     def close(self) -> None:
         """Let running calls end, and close the object."""
+        self._sweeper.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         _close(self._server)
 

@@ -21,6 +21,7 @@ from supervisor._client.requests import discard, going_down_of, is_going_down
 from supervisor._errors import CallTimeout, ProcessDown, SupervisorError
 from supervisor._forward.calls import ForwardedCall
 from supervisor._forward.forwarder import Remote
+from supervisor._forward.sweeper import Sweeper
 from supervisor._loop import Reactor
 from supervisor._server.endpoint import Connection
 from supervisor._wire.frames import Frame, Header, response_prefix
@@ -29,10 +30,6 @@ __all__ = ["RemoteBackend"]
 
 # How often a call is sent again, at most.
 _RESENDS = 8
-
-# Calls are looked through for those whose time is over; the first time so long after they came,
-# which is when nearly all of them are answered and nobody has had to read their deadlines.
-_FIRST_SWEEP = 0.02
 
 Fail = Callable[[ForwardedCall, SupervisorError], None]
 Flush = Callable[[Connection], None]
@@ -58,21 +55,16 @@ class RemoteBackend:
         self._channel: Channel | None = None
         self._last_channel: Channel | None = None
         self._connecting: asyncio.Task[None] | None = None
-        # Those that wait for a connection; those that wait for an answer; and of both, when the
-        # time of those is over whose deadline was read.
+        # Those that wait for a connection.
         self._waiting: list[ForwardedCall] = []
-        self._pending: set[ForwardedCall] = set()
-        self._give_up: dict[ForwardedCall, float] = {}
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._sweeper = Sweeper(loop, self._expire)
         self._lost: list[tuple[ForwardedCall, LinkLost]] = []
 
     # --- there and back ------------------------------------------------------------------------
 
     def forward(self, call: ForwardedCall) -> None:
         """Pass a call on."""
-        self._pending.add(call)
-        if self._sweeper is None:
-            self._sweeper = self._loop.call_later(_FIRST_SWEEP, self._sweep)
+        self._sweeper.add(call)
         self._send(call)
 
     def cast(self, data: bytes) -> None:
@@ -132,9 +124,7 @@ class RemoteBackend:
         discard(frame)
 
     def _done(self, call: ForwardedCall) -> None:
-        self._pending.discard(call)
-        if self._give_up:
-            self._give_up.pop(call, None)
+        self._sweeper.discard(call)
 
     # --- connections ---------------------------------------------------------------------------
 
@@ -185,37 +175,14 @@ class RemoteBackend:
         if was_sent_too_late(lost, call.sent_at) or (
             again and not (lost.suspect and died_of_call(down))
         ):
-            call.resends += 1
+            if down.exit is None or down.exit.reason != "shutdown":
+                call.resends += 1
             self._send(call)
         else:
             self._done(call)
             self._fail(call, down)
 
-    # --- time ----------------------------------------------------------------------------------
-
-    def _sweep(self) -> None:
-        """Answer those whose time is over, and look again when the next one's is."""
-        self._sweeper = None
-        now = time.monotonic()
-        nearest = float("inf")
-        for call in tuple(self._pending):
-            limit = self._give_up.get(call)
-            if limit is None:
-                limit = self._give_up[call] = call.give_up_at()
-            if limit <= now:
-                self._expire(call)
-            else:
-                nearest = min(nearest, limit)
-        if self._pending:
-            # Those that come meanwhile may have less time than these.
-            delay = min(max(nearest - now, 0.001), _FIRST_SWEEP if self._fresh() else 0.5)
-            self._sweeper = self._loop.call_later(delay, self._sweep)
-
-    def _fresh(self) -> bool:
-        return len(self._give_up) < len(self._pending)
-
     def _expire(self, call: ForwardedCall) -> None:
-        self._done(call)
         if self._channel is not None:
             self._channel.cancel(call.channel_id)
         if call in self._waiting:
@@ -224,6 +191,5 @@ class RemoteBackend:
 
     def close(self) -> None:
         """Close the connection."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        self._sweeper.close()
         self._transport.close()

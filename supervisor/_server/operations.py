@@ -40,16 +40,25 @@ class Operation:
     public: Callable[..., Any]
     blobs: bool
 
-    def takes(self, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
-        """Whether these arguments fit its signature; asked only after a TypeError."""
+    def misfit(
+        self, args: Sequence[Any], kwargs: dict[str, Any], error: TypeError
+    ) -> BadCall | None:
+        """What a caller is told whose arguments do not fit; None where the error is a bug.
+
+        Args:
+            args: the positional arguments.
+            kwargs: the keyword arguments.
+            error: what the call raised.
+        """
+        inside = error.__traceback__ and error.__traceback__.tb_next
+        if inside is None:
+            # The call itself failed: the method's first line was never reached.
+            return BadCall(str(error))
         try:
             inspect.signature(self.public).bind(*args, **kwargs)
-        except TypeError:
-            return False
-        except ValueError:
-            # A method without a signature, in C: it checked them itself, before it did anything.
-            return False
-        return True
+        except (TypeError, ValueError) as problem:
+            return BadCall(f"{self.name}: {problem}")
+        return None
 
 
 class _Method(NamedTuple):

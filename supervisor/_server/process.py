@@ -302,8 +302,9 @@ class ServerProcess:
             self._refuse(connection, call_id, error)
             return
         except BaseException as error:  # noqa: BLE001  a bug, unless the caller's
-            if isinstance(error, TypeError) and not operation.takes(args, kwargs):
-                self._refuse(connection, call_id, BadCall(str(error)))
+            misfit = operation.misfit(args, kwargs, error) if isinstance(error, TypeError) else None
+            if misfit is not None:
+                self._refuse(connection, call_id, misfit)
                 return
             self._crash(error, operation.name, (args, kwargs), connection, call_id)
         if isinstance(result, CoroutineType):

@@ -159,7 +159,8 @@ def test_a_name_is_free_again_when_its_child_did_not_start(tree: SupervisorRef) 
 def test_further_names_by_register(tree: SupervisorRef, registry: Any) -> None:
     ref = whereis("a")
     registry.register("alias", ref)
-    registry.register("alias", ref)
+    with pytest.raises(NameTaken):
+        registry.register("alias", ref)
     assert connect("alias").pid() == ref.pid
     with pytest.raises(NameTaken):
         registry.register("alias", whereis("b"))

@@ -60,8 +60,7 @@ def test_changes_can_be_made_twice() -> None:
         ("reserve", [[], ["c", "c", "server"], []]),
         ("stop", [["a"]]),
         ("resume", [["a"]]),
-        ("register", ["alias", ["b"], "server"]),
-        ("unregister", ["alias"]),
+        ("unregister", ["b"]),
         ("forget", [["c"]]),
     ]:
         names.apply(operation, args)
