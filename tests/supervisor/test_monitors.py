@@ -57,6 +57,9 @@ def test_a_monitor_of_a_killed_root(tree: SupervisorRef):
     assert tree.pid is not None
     os.kill(tree.pid, signal.SIGKILL)
     assert monitor.wait(5).signal == signal.SIGKILL
+    # The next node of that name removes what a dead one has left.
+    with Supervisor([]).start():
+        assert whereis("echo") is None
 
 
 def test_a_monitor_can_be_asked_again_after_its_timeout(tree: SupervisorRef):
@@ -85,7 +88,7 @@ def test_an_argument_named_self_is_the_callers_fault(tree: SupervisorRef):
     assert ref is not None
     pid = ref.pid
     with pytest.raises(BadCall):
-        ref.call("echo", **{"self": 1})
+        ref.call("echo", self=1)
     assert ref.call("echo", op=1) == [[], {"op": 1}]
     assert ref.pid == pid
 
