@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import connect
+from supervisor import connect, whereis
 from supervisor._service_manager import Settings, read_settings, taken
 from tests.supervisor.conftest import remove_killed_node
 from tests.supervisor.servers import lines
@@ -193,6 +193,8 @@ def test_each_signal_stops_in_order(run_dir: Path, journal: str, number: signal.
     with running(run_dir, children) as process:
         eventually(lambda: lines(journal))
         eventually(lambda: len(descendants(process.pid)) == 2)
+        # It has begun to run when it writes; a signal before it is ready would end its start.
+        eventually(lambda: (ref := whereis("w")) is not None and ref.is_alive())
         process.send_signal(number)
         output, _ = process.communicate(timeout=30)
         assert process.returncode == 0, output
