@@ -27,7 +27,7 @@ from ._validation import (
 __all__ = [
     "EventQuery",
     "RunQuery",
-    "SessionQuery",
+    "SessionListing",
     "artifact_data",
     "artifact_key",
     "event_argument",
@@ -94,7 +94,7 @@ def _instance(value: object, name: str, of: type[_Item]) -> _Item:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionQuery:
+class SessionListing:
     """What `list_sessions` is asked for, checked."""
 
     status: str | None

@@ -12,7 +12,7 @@ from ports import Event, Run, RunNotFound, Session, SessionNotFound, StorageErro
 from ports._arguments import (
     EventQuery,
     RunQuery,
-    SessionQuery,
+    SessionListing,
     event_argument,
     events_argument,
     run_argument,
@@ -121,7 +121,7 @@ class InMemorySessionStore(WaitingSessionStore):
         include_deleted: bool = False,
     ) -> list[Session]:
         """Return sessions in order of creation; see `SessionStore.list_sessions`."""
-        query = SessionQuery.of(
+        query = SessionListing.of(
             status=status,
             agent_id=agent_id,
             limit=limit,

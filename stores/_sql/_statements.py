@@ -25,7 +25,7 @@ from sqlalchemy import (
     select,
 )
 
-from ports._arguments import EventQuery, RunQuery, SessionQuery
+from ports._arguments import EventQuery, RunQuery, SessionListing
 
 from . import _schema as schema
 from ._rows import LARGEST, Row, microseconds
@@ -179,7 +179,7 @@ class Statements:
 
     # -- reading by filters --------------------------------------------------------------------
 
-    def list_sessions(self, query: SessionQuery) -> tuple[str, Row]:
+    def list_sessions(self, query: SessionListing) -> tuple[str, Row]:
         """Return the statement that answers a query, and its parameters."""
         table = schema.sessions
         filters: dict[str, ColumnElement[bool]] = {}

@@ -13,7 +13,7 @@ from ports import Event, Run, RunNotFound, Session, SessionNotFound, StorageErro
 from ports._arguments import (
     EventQuery,
     RunQuery,
-    SessionQuery,
+    SessionListing,
     event_argument,
     events_argument,
     run_argument,
@@ -113,7 +113,7 @@ class SQLAlchemySessionStore(GroupCommitServing):
         include_deleted: bool = False,
     ) -> list[Session]:
         """Return sessions in order of creation; see `SessionStore.list_sessions`."""
-        query = SessionQuery.of(
+        query = SessionListing.of(
             status=status,
             agent_id=agent_id,
             limit=limit,
