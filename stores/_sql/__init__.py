@@ -6,6 +6,7 @@ _group          threads that write at the same time share a transaction
 _writes         writing what several operations want, in one transaction
 _rows, _json    the domain types as rows
 _schema         the tables;  _migration  making and checking them
+_upgrade        bringing old ones up to date, by migrations/;  _command  `regrow db`
 _statements     every statement, as text for one dialect
 _connections    connections;  _transaction  a transaction on one
 _url            which database;  _driver  what databases differ in:  _sqlite, _postgresql

@@ -138,7 +138,7 @@ class Connections:
     def _borrow_writer(self) -> Connection:
         self._check_open()
         connection, self._writer = self._writer, None
-        return connection or self._connect()
+        return connection or self.connect()
 
     def _keep_writer(self, connection: Connection) -> None:
         self._writer = connection
@@ -148,7 +148,7 @@ class Connections:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._connect()
+            return self.connect()
 
     def _keep_reader(self, connection: Connection) -> None:
         self._idle.append(connection)
@@ -167,7 +167,15 @@ class Connections:
         if self._closed:
             raise StorageError(f"the session store in {self.database.shown} is closed")
 
-    def _connect(self) -> Connection:
+    def connect(self) -> Connection:
+        """Return a new connection, which is the caller's own.
+
+        Raises:
+            StorageUnavailable: The database does not answer.
+            StorageError: It cannot be used.
+            ValidationError: The URL holds what cannot be used to connect.
+
+        """
         database = self.database
         try:
             arguments, options = self._dialect.create_connect_args(database.url)

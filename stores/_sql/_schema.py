@@ -1,24 +1,40 @@
-"""The tables, and the one number that says which version of them a database has.
+"""The tables, and the revision that says which version of them a database has.
 
 Moments are microseconds since 1970 in UTC: they sort as the moments do, in every database. What
 holds JSON is text: integers of any size, and the order of keys, go through unchanged. The counts
 that JSON leaves unbounded (turns, schema versions, costs) are JSON text as well.
+
+To change the tables: change them below, raise `REVISION`, and write the migration that brings older
+databases there, which `migrations/__init__.py` says how to do. Tests compare what the two make.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
-VERSION = 1
-"""The version of the tables below. Whoever changes them raises it, and writes the migration."""
+REVISION = "0001"
+"""The revision that makes the tables below: the number of the last one in `migrations/versions`."""
 
 metadata = MetaData()
 
 # An INTEGER PRIMARY KEY is what SQLite keeps its rows by, and costs nothing there.
 _Position = BigInteger().with_variant(Integer(), "sqlite")
 
-versions = Table(
-    "regrow_schema_version",
+# Alembic's own table, under a name that no other program's is likely to have.
+revisions = Table(
+    "regrow_alembic_version",
     metadata,
-    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="regrow_alembic_version_pkc"),
 )
 
 sessions = Table(

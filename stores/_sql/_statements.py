@@ -141,9 +141,9 @@ class Statements:
     # -- reading by key: one parameter each ----------------------------------------------------
 
     @cached_property
-    def version(self) -> str:
-        """Return the versions that the database says it has; there should be one."""
-        return self.compiled(select(schema.versions.c.version)).sql
+    def revision(self) -> str:
+        """Return the revisions that the database says it has; there should be one."""
+        return self.compiled(select(schema.revisions.c.version_num)).sql
 
     @cached_property
     def get_session(self) -> str:

@@ -24,7 +24,7 @@ def database_of(url: str | URL, *, synchronous: str, busy_timeout: float) -> Dat
 
     """
     _check(synchronous=synchronous, busy_timeout=busy_timeout)
-    parsed = _parsed(url)
+    parsed = parsed_url(url)
     if parsed.drivername in _SQLITE:
         return SQLite(parsed, synchronous=synchronous.upper(), busy_timeout=busy_timeout)
     if parsed.drivername in _POSTGRESQL:
@@ -32,7 +32,7 @@ def database_of(url: str | URL, *, synchronous: str, busy_timeout: float) -> Dat
     raise ValidationError(
         f"url cannot begin with {parsed.drivername}://; allowed is one that begins with "
         "sqlite:// or postgresql://",
-        details={"field": "url", "value": _shown(str(url)), "allowed": "sqlite, postgresql"},
+        details={"field": "url", "value": shown_url(str(url)), "allowed": "sqlite, postgresql"},
     )
 
 
@@ -49,10 +49,16 @@ def _check(*, synchronous: object, busy_timeout: object) -> None:
         )
 
 
-def _parsed(url: object) -> URL:
+def parsed_url(url: object) -> URL:
+    """Return a URL in its parts.
+
+    Raises:
+        ValidationError: It is none.
+
+    """
     if isinstance(url, URL):
         return url
-    shown = _shown(str(url))
+    shown = shown_url(str(url))
     try:
         if isinstance(url, str):
             return make_url(url)
@@ -66,7 +72,7 @@ def _parsed(url: object) -> URL:
     )
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """Return a URL, correct or not, without what could be a secret."""
     return re.sub(r"//.*@", "//***@", url.partition("?")[0])
 

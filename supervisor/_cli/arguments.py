@@ -31,6 +31,14 @@ exit status:
   2  there is no git, or REPOSITORY is no repository
 """
 
+_DB_STATUSES = """\
+exit status:
+  0  up to date
+  1  current: the database is empty, or has the tables of an older version
+  2  wrong usage: no URL, or one that is none
+  3  the database does not answer, failed, or was made by a newer version
+"""
+
 _RUN_DIR = (
     "the folder of the nodes' folders (default: $REGROW_RUN_DIR, else $XDG_RUNTIME_DIR/regrow, "
     "else one of this user under the temporary directory)"
@@ -47,6 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_tree(commands)
     _add_demo(commands)
+    _add_db(commands)
     return parser
 
 
@@ -116,6 +125,23 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         type=_count,
         help="kill each process N times (default: as many as there are commits for, at most 3)",
     )
+
+
+def _add_db(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "db", "bring a store's database up to date", _DB_STATUSES)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, help in (
+        ("upgrade", "bring the tables to the newest version, without loss; make them if absent"),
+        ("current", "show which version the tables have"),
+    ):
+        action = _add(actions, name, help, _DB_STATUSES)
+        action.add_argument(
+            "url",
+            metavar="URL",
+            nargs="?",
+            help="that of the store, such as sqlite:///sessions.db (default: "
+            "$REGROW_DATABASE_URL, where no other user sees a password)",
+        )
 
 
 def _add_node(parser: argparse.ArgumentParser) -> None:

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: the arguments cannot be understood (2), or ask for help (0).
     """
     chosen = make_parser().parse_args(arguments)
-    command: Callable[[Namespace], int] = {"run": run, "tree": tree, "demo": _demo}[chosen.command]
+    command = _COMMANDS[chosen.command]
     try:
         status = command(chosen)
         sys.stdout.flush()
@@ -42,9 +42,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _demo(arguments: Namespace) -> int:
-    # By its name only: the demo uses the stores, of which this package is to know nothing. The
-    # layers are the packages' import statements, and a command has to begin somewhere.
-    module = importlib.import_module("stores._demo")
-    status: int = module.demo(arguments)
-    return status
+def _of_stores(module: str, function: str) -> Callable[[Namespace], int]:
+    """A command that uses the stores, of which this package is to know nothing.
+
+    So it knows it by its name only: the layers are the packages' import statements, and a command
+    has to begin somewhere.
+    """
+
+    def command(arguments: Namespace) -> int:
+        status: int = getattr(importlib.import_module(module), function)(arguments)
+        return status
+
+    return command
+
+
+_COMMANDS: dict[str, Callable[[Namespace], int]] = {
+    "run": run,
+    "tree": tree,
+    "demo": _of_stores("stores._demo", "demo"),
+    "db": _of_stores("stores._sql._command", "db"),
+}

@@ -10,7 +10,9 @@ __all__ = [
     "NODE_RUNNING",
     "NOT_RUNNING",
     "NOT_STARTED",
+    "NOT_USABLE",
     "OK",
+    "OUTDATED",
     "PIPE_CLOSED",
 ]
 
@@ -23,11 +25,16 @@ NOT_RUNNING = 1
 # `demo`: what was recorded is not what git says, or a call failed, or a process did not come back.
 BROKEN_PROMISE = 1
 
+# `db current`: the database is empty, or has the tables of an older version.
+OUTDATED = 1
+
 # Also argparse's: an option or an argument that cannot be understood.
 BAD_USAGE = 2
 
 # `run`: a child, or the node's folder, was not ready.
 NOT_STARTED = 3
+# `db`: the database does not answer, failed, or is a newer version's.
+NOT_USABLE = 3
 
 # `run`: a node of that name runs already.
 NODE_RUNNING = 4

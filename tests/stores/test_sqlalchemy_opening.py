@@ -20,6 +20,7 @@ from ports import (
 )
 from stores import SQLAlchemySessionStore
 from stores._sql._connections import _dialect_of
+from stores._sql._schema import REVISION, metadata
 from tests.contracts.samples import event, session
 from tests.stores.postgresql import empty_database
 from tests.stores.processes import ROOT
@@ -219,22 +220,28 @@ class TestVersions:
     @pytest.mark.parametrize(
         ("change", "found"),
         [
-            ("UPDATE regrow_schema_version SET version = 0", "version 0"),
-            ("DELETE FROM regrow_schema_version", "tables without a version"),
-            ("DROP TABLE regrow_schema_version", "tables without a version"),
+            ("UPDATE regrow_alembic_version SET version_num = '0000'", "the tables of a version"),
+            ("DELETE FROM regrow_alembic_version", "tables without a version"),
+            ("DROP TABLE regrow_alembic_version", "tables without a version"),
         ],
     )
     def test_an_older_one(self, url: str, change: str, found: str):
         execute(url, change)
         with pytest.raises(MigrationRequired) as raised:
             SQLAlchemySessionStore(url)
-        assert f"found {found}, needed version 1" in raised.value.message
+        assert f"found {found}" in raised.value.message
+        assert f"needed version {REVISION}" in raised.value.message
         assert raised.value.code == "migration_required"
 
-    def test_a_newer_one(self, url: str):
-        execute(url, "UPDATE regrow_schema_version SET version = 2")
-        with pytest.raises(StorageError, match="version 2, and this program knows 1"):
+    @pytest.mark.parametrize("number", ["9999", "another program's"])
+    def test_a_newer_one(self, url: str, number: str):
+        quoted = number.replace("'", "''")
+        execute(url, f"UPDATE regrow_alembic_version SET version_num = '{quoted}'")
+        with pytest.raises(
+            StorageError, match=f"version {number}, and this program knows {REVISION}"
+        ) as raised:
             SQLAlchemySessionStore(url)
+        assert raised.value.code == "storage_error"
 
     def test_a_table_that_is_missing(self, url: str):
         execute(url, "DROP TABLE regrow_events")
@@ -249,8 +256,7 @@ class TestVersions:
     def test_tables_of_others_are_no_hindrance(self, url: str):
         execute(
             url,
-            *(f"DROP TABLE regrow_{name}" for name in ("schema_version", "sessions", "runs")),
-            *("DROP TABLE regrow_events", "DROP TABLE regrow_sequences"),
+            *(f"DROP TABLE {table}" for table in metadata.tables),
             "CREATE TABLE sessions (id TEXT)",
         )
         with SQLAlchemySessionStore(url) as store:
