@@ -10,15 +10,17 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from supervisor._client.casts import Casts
 from supervisor._client.delivery import Target
+from supervisor._client.requests import notification
 from supervisor._context import current
-from supervisor._errors import BadCall, CallTimeout, NoProcess, ProcessDown, SupervisorError
+from supervisor._errors import BadCall, NoProcess, SupervisorError
 from supervisor._names import Entry, Names, is_name
-from supervisor._node import Node, ProcessPath
+from supervisor._node import Node
 from supervisor._operation import idempotent
 from supervisor._process.control import ControlPipe
 from supervisor._refs import Ref, SupervisorRef
-from supervisor._server.server import Server
+from supervisor._server.server import Server, runtime
 
 __all__ = ["Registry"]
 
@@ -31,7 +33,7 @@ class Registry(Server):
     def __init__(self, names: Names, control: ControlPipe) -> None:
         self._names = names
         self._control = control
-        self._refs: dict[ProcessPath, Ref] = {}
+        self._casts: Casts | None = None
 
     def register(self, name: str, ref: Ref) -> None:
         """Give a process a further name.
@@ -105,25 +107,25 @@ class Registry(Server):
         ]
 
     def broadcast(self, group: str, operation: str, *args: Any) -> int:
-        """Cast an operation to each member of a group.
+        """Cast an operation to each member of a group, and wait for none of them.
 
         Returns:
-            How many it was sent to.
+            How many it was sent to. One that has died since, or that does not read what it was sent
+            before, is not among them.
         """
         _check_name(group)
-        sent = 0
-        for name in self._names.members(group):
-            # By its path: a name would be looked up here, and a server cannot call itself.
-            path = self._names.entries[name].path
-            ref = self._refs.setdefault(path, Ref(Target(self._node, path=path)))
-            try:
-                ref.cast(operation, *args)
-            except (NoProcess, ProcessDown, CallTimeout):
-                # It has died since, or takes nothing up: a cast does not make that good.
-                self._refs.pop(path, None)
-                continue
-            sent += 1
-        return sent
+        data = notification(operation, args, {})
+        casts = self._own_casts()
+        members = self._names.members(group)
+        return sum(casts.send(self._names.entries[name].path, data) for name in members)
+
+    def _own_casts(self) -> Casts:
+        process = runtime()
+        if process is None:
+            raise SupervisorError("the registry runs in a node only")
+        if self._casts is None:
+            self._casts = Casts(process.loop, self._node)
+        return self._casts
 
     @idempotent
     def change(self, operation: str, args: list[Any]) -> None:

@@ -82,6 +82,11 @@ class Channel:
             self._flushing = True
             self._soon(self._flush)
 
+    @property
+    def unsent(self) -> int:
+        """The bytes that wait for the peer to read what came before them."""
+        return self._outbox.size
+
     def cancel(self, call_id: int) -> None:
         """No longer wait for that response."""
         self._pending.pop(call_id, None)

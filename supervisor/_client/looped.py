@@ -48,12 +48,21 @@ class LoopTransport:
         while channel is None:
             if deadline is not None and deadline <= time.monotonic():
                 raise CallTimeout("no connection in time: the process takes up none")
-            sock = _connect(node.socket_path(path))
-            if sock is None:
+            channel = self.open_now(node, path)
+            if channel is None:
                 await self.pause(_QUEUE_PAUSE)
-                channel = self.cached(node, path)
-                continue
+        return channel
+
+    def open_now(self, node: Node, path: ProcessPath) -> Channel | None:
+        """A connection, new or in use; None while the process takes up none.
+
+        Raises:
+            Unreachable: nobody listens there.
+        """
+        channel = self.cached(node, path)
+        if channel is None and (sock := _connect(node.socket_path(path))) is not None:
             channel = Channel(self._loop, sock, path)
+            self._channels = {key: old for key, old in self._channels.items() if not old.closed}
             self._channels[node.folder, path] = channel
         return channel
 

@@ -209,6 +209,11 @@ class ServerProcess:
 
     # --- what a server can ask of its process ----------------------------------------------------
 
+    @property
+    def loop(self) -> Reactor:
+        """The loop that it runs on."""
+        return self._loop
+
     def call_later(
         self, seconds: float, method: Callable[..., object], args: tuple[Any, ...]
     ) -> None:

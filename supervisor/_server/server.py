@@ -9,9 +9,10 @@ from supervisor._client.delivery import Target
 from supervisor._context import current
 from supervisor._errors import SupervisorError
 from supervisor._exit import Exit
+from supervisor._loop import Reactor
 from supervisor._refs import Ref
 
-__all__ = ["HOOKS", "Server", "ServerRuntime", "serve_with"]
+__all__ = ["HOOKS", "Server", "ServerRuntime", "runtime", "serve_with"]
 
 # The names of Server that are not operations.
 HOOKS = frozenset(
@@ -31,6 +32,10 @@ HOOKS = frozenset(
 class ServerRuntime(Protocol):
     """What a server's process can do for it."""
 
+    @property
+    def loop(self) -> Reactor:
+        """The process's loop: for servers of the runtime's own."""
+
     def call_later(
         self, seconds: float, method: Callable[..., object], args: tuple[Any, ...]
     ) -> None:
@@ -49,6 +54,11 @@ def serve_with(runtime: ServerRuntime | None) -> None:
     _runtime = runtime
 
 
+def runtime() -> ServerRuntime | None:
+    """Who does; None outside of a server's process."""
+    return _runtime
+
+
 class Server:
     """An optional base class of a server. Its ``__init__`` need not be called.
 
@@ -60,7 +70,7 @@ class Server:
             one operation keeps the server busy, what comes waits in its sockets, and is read, and
             accepted or refused, when that is over. A cast beyond the bound is dropped, and the log
             says so. Calls that the server makes itself get their answers all the same. A Forwarder
-            has no mailbox: what it passes on waits in those of its backends.
+            counts what each of its backends has not answered yet, for each backend by itself.
     """
 
     replies_with: ClassVar[tuple[type[BaseException], ...]] = ()

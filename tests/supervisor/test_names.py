@@ -246,6 +246,28 @@ def test_groups(registry: Any) -> None:
     assert registry.broadcast("group", "increment") == 0
 
 
+def test_a_member_that_does_not_read_holds_nobody_up(tree: SupervisorRef, registry: Any) -> None:
+    deaf = next(child.pid for child in tree.which_children() if child.id == "a")
+    registry.join("slow", "a")
+    with connect("a") as a, connect("b") as b:
+        counts = [a.increment(0), b.increment(0)]
+        os.kill(deaf, signal.SIGSTOP)
+        try:
+            sent = [registry.broadcast("slow", "echo", bytes(1_000_000)) for _ in range(20)]
+            assert sent[0] == 1
+            assert sent[-1] == 0
+            # The registry is there for everybody else.
+            registry.join("slow", "b")
+            assert registry.broadcast("slow", "increment") == 1
+            eventually(lambda: b.increment(0) == counts[1] + 1)
+        finally:
+            os.kill(deaf, signal.SIGCONT)
+        eventually(lambda: registry.broadcast("slow", "increment") == 2)
+        eventually(lambda: a.increment(0) > counts[0])
+    for name in "ab":
+        registry.leave("slow", name)
+
+
 def test_a_member_leaves_when_it_dies(registry: Any) -> None:
     registry.join("mortal", "a")
     registry.join("mortal", "b")
