@@ -177,7 +177,8 @@ class SessionStore(ABC):
         Args:
             session_id: The session.
             run_id: Only those of this run.
-            type: Only those of this type, or of one of these types.
+            type: Only those of this type, or of one of these types: a list or a tuple. (A store in
+                this process takes a set too; through a client that is BadCall, as any set is.)
             since: Only those with this timestamp (aware) or a later one.
             after: Only those with a higher sequence number.
             before: Only those with a lower sequence number.

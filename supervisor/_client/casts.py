@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from supervisor._client.channel import MOST_UNSENT
 from supervisor._client.delivery import LinkLost, Target, Unreachable
 from supervisor._client.looped import LoopTransport
 from supervisor._loop import Reactor
@@ -12,10 +13,6 @@ from supervisor._node import Node, ProcessPath
 __all__ = ["Casts"]
 
 logger = logging.getLogger("supervisor")
-
-# Of what a process does not read, so many bytes are kept for it here, behind those that its socket
-# holds. What comes beyond them is dropped.
-_MOST_UNSENT = 16 * 1024 * 1024
 
 
 class Casts:
@@ -40,7 +37,7 @@ class Casts:
         """
         try:
             channel = self._transport.open_now(self._node, path)
-            if channel is None or channel.unsent > _MOST_UNSENT:
+            if channel is None or channel.unsent > MOST_UNSENT:
                 self._drop(path)
                 return False
             channel.send(data)

@@ -23,7 +23,11 @@ from supervisor._wire.frames import (
 from supervisor._wire.outbox import Outbox
 from supervisor._wire.sockets import receive
 
-__all__ = ["Channel", "Receiver"]
+__all__ = ["MOST_UNSENT", "Channel", "Receiver"]
+
+# Of casts that a process does not read, so many bytes are kept for it, behind those that its socket
+# holds; what comes beyond them is dropped.
+MOST_UNSENT = 16 * 1024 * 1024
 
 # Is called once for each request: with its response, or with what broke the connection.
 Receiver = Callable[[Frame | None, Header | None, LinkLost | None], None]

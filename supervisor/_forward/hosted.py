@@ -17,7 +17,7 @@ from supervisor._server.operations import Operation, declared_errors, find_opera
 from supervisor._server.responses import Response, error_response, result_response
 from supervisor._wire.blob import take_values
 from supervisor._wire.codec import CodecError, Decoder
-from supervisor._wire.frames import Frame
+from supervisor._wire.frames import Frame, close_all
 
 __all__ = ["HostedBackend"]
 
@@ -47,6 +47,8 @@ class HostedBackend:
         self._answer = answer
         self._fail = fail
         self._decoder = Decoder()
+        # What was given to the threads and is not done; changed on the loop's thread only.
+        self.load = 0
         self._threads = concurrent.futures.ThreadPoolExecutor(_THREADS, "hosted")
         self._host(route.server)
 
@@ -67,13 +69,21 @@ class HostedBackend:
         # The descriptors are the decoder's from here on.
         frame = Frame(b"\x93\x00" + call.body, call.descriptors)
         call.descriptors = ()
+        self.load += 1
         self._threads.submit(self._carry_out, call, frame, self._server)
 
-    def cast(self, data: bytes) -> None:
+    def cast(self, data: bytes) -> bool:
         """Carry out a notification, which nobody waits for."""
+        self.load += 1
         self._threads.submit(self._carry_out_cast, data)
+        return True
 
     def _carry_out(self, call: ForwardedCall, frame: Frame, server: Any) -> None:
+        if call.answered:
+            # Its caller has given up on it while it waited for a thread.
+            close_all(frame.descriptors)
+            self._loop.call_soon_threadsafe(self._done)
+            return
         try:
             _, name, (args, kwargs, *_) = self._decoder.decode(frame.data, frame.descriptors)
             operation = self._operations.get(name)
@@ -115,7 +125,11 @@ class HostedBackend:
         else:
             self._loop.call_soon_threadsafe(self._settled, call, response)
 
+    def _done(self) -> None:
+        self.load -= 1
+
     def _settled(self, call: ForwardedCall, response: Response) -> None:
+        self._done()
         self._sweeper.discard(call)
         self._answer(call, response)
 
@@ -135,6 +149,7 @@ class HostedBackend:
     def _crashed(self, call: ForwardedCall, error: BaseException, server: Any) -> None:
         """What a process would die of: the object is replaced, where there is a way to make one."""
         logger.error("%s: %s crashed", call.operation, type(server).__name__, exc_info=error)
+        self._done()
         if self._route.rebuild is not None and server is self._server:
             self._threads.submit(self._replace, server)
         self._sweeper.discard(call)
@@ -158,6 +173,8 @@ class HostedBackend:
             operation.method(*args, **kwargs)
         except Exception:  # nobody waits for it
             logger.exception("a cast failed")
+        finally:
+            self._loop.call_soon_threadsafe(self._done)
 
     def close(self) -> None:
         """Let running calls end, and close the object."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from supervisor._client.channel import Channel
+from supervisor._client.channel import MOST_UNSENT, Channel
 from supervisor._client.delivery import (
     LinkLost,
     Target,
@@ -59,20 +59,36 @@ class RemoteBackend:
         self._waiting: list[ForwardedCall] = []
         self._sweeper = Sweeper(loop, self._expire)
         self._lost: list[tuple[ForwardedCall, LinkLost]] = []
+        # Casts that wait for a connection.
+        self._casts = 0
 
     # --- there and back ------------------------------------------------------------------------
+
+    @property
+    def load(self) -> int:
+        """How many calls are not answered, and casts not sent."""
+        return len(self._sweeper.pending) + self._casts
 
     def forward(self, call: ForwardedCall) -> None:
         """Pass a call on."""
         self._sweeper.add(call)
         self._send(call)
 
-    def cast(self, data: bytes) -> None:
-        """Pass a notification on; where there is no connection, it waits for one or is lost."""
-        if self._channel is not None and not self._channel.closed:
-            self._channel.send(data)
-        else:
+    def cast(self, data: bytes) -> bool:
+        """Pass a notification on; where there is no connection, it waits for one or is lost.
+
+        Returns:
+            False: the backend does not read what it was sent before.
+        """
+        channel = self._channel
+        if channel is None or channel.closed:
+            self._casts += 1
             self._loop.create_task(self._connect_and_cast(data))
+        elif channel.unsent > MOST_UNSENT:
+            return False
+        else:
+            channel.send(data)
+        return True
 
     async def _connect_and_cast(self, data: bytes) -> None:
         try:
@@ -81,6 +97,8 @@ class RemoteBackend:
         except (SupervisorError, LinkLost):
             # A cast promises nothing.
             return
+        finally:
+            self._casts -= 1
 
     def _send(self, call: ForwardedCall) -> None:
         channel = self._channel

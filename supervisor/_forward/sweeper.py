@@ -24,25 +24,28 @@ class Sweeper:
     Args:
         loop: the loop to run on.
         expire: is called with a call whose time is over; it is none of these any more.
+
+    Attributes:
+        pending: those that wait.
     """
 
     def __init__(self, loop: Reactor, expire: Callable[[ForwardedCall], None]) -> None:
         self._loop = loop
         self._expire = expire
-        self._pending: set[ForwardedCall] = set()
+        self.pending: set[ForwardedCall] = set()
         # Of those that were looked at, when their time is over.
         self._limits: dict[ForwardedCall, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, call: ForwardedCall) -> None:
         """A call waits from now on."""
-        self._pending.add(call)
+        self.pending.add(call)
         if self._timer is None:
             self._timer = self._loop.call_later(_FIRST_SWEEP, self._sweep)
 
     def discard(self, call: ForwardedCall) -> None:
         """It does no longer."""
-        self._pending.discard(call)
+        self.pending.discard(call)
         if self._limits:
             self._limits.pop(call, None)
 
@@ -56,7 +59,7 @@ class Sweeper:
         self._timer = None
         now = time.monotonic()
         nearest = float("inf")
-        for call in tuple(self._pending):
+        for call in tuple(self.pending):
             limit = self._limits.get(call)
             if limit is None:
                 limit = self._limits[call] = call.give_up_at()
@@ -65,8 +68,8 @@ class Sweeper:
                 self._expire(call)
             else:
                 nearest = min(nearest, limit)
-        if self._pending:
+        if self.pending:
             # Those that come meanwhile may have less time than these.
-            fresh = len(self._limits) < len(self._pending)
+            fresh = len(self._limits) < len(self.pending)
             delay = min(max(nearest - now, 0.001), _FIRST_SWEEP if fresh else _LONGEST_PAUSE)
             self._timer = self._loop.call_later(delay, self._sweep)

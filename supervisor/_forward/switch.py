@@ -11,12 +11,14 @@ from supervisor._forward.hosted import HostedBackend
 from supervisor._forward.remote import RemoteBackend
 from supervisor._loop import Reactor, end_of_turn
 from supervisor._server.endpoint import Connection
+from supervisor._server.mailbox import DroppedCasts, mailbox_size, refusal
 from supervisor._server.responses import Response, error_response
 from supervisor._wire.frames import (
     NOTIFICATION,
     REQUEST,
     Frame,
     FrameError,
+    Header,
     close_all,
     read_header,
 )
@@ -38,6 +40,8 @@ class Switch:
         self._loop = loop
         self._soon = end_of_turn(loop)
         self._forwarder = forwarder
+        self._limit = mailbox_size(forwarder)
+        self._dropped = DroppedCasts(loop)
         self._by_operation = self._connect(forwarder.routes())
         self._unflushed: dict[Connection, None] = {}
 
@@ -67,16 +71,26 @@ class Switch:
             connection.close()
             return
         backend = self._by_operation.get(header.operation)
-        if header.kind == REQUEST and backend is not None:
+        is_full = backend is not None and backend.load >= self._limit
+        if header.kind == REQUEST and backend is not None and not is_full:
             backend.forward(ForwardedCall(connection, header, frame))
             return
         close_all(frame.descriptors)
-        if header.kind == REQUEST:
+        if is_full:
+            self._refuse(connection, header)
+        elif header.kind == REQUEST:
             known = ", ".join(sorted(self._by_operation))
             error = BadCall(f"there is no operation {header.operation!r}; there are: {known}")
             self._put(connection, error_response(header.id, error))
-        elif header.kind == NOTIFICATION and backend is not None:
-            backend.cast(frame.data)
+        elif header.kind == NOTIFICATION and backend is not None and not backend.cast(frame.data):
+            self._dropped.add("its backend does not read what it is sent")
+
+    def _refuse(self, connection: Connection, header: Header) -> None:
+        """The backend has not answered so many others yet."""
+        if header.kind == REQUEST:
+            self._put(connection, refusal(header.id, self._limit))
+        else:
+            self._dropped.add(f"its backend has {self._limit} others to carry out")
 
     def close(self) -> None:
         """Close the connections, and the objects that are hosted."""

@@ -21,10 +21,10 @@ from supervisor import _validate as validate
 from supervisor._errors import Overloaded
 from supervisor._loop import Reactor, end_of_turn
 from supervisor._server.endpoint import Connection, Handler
-from supervisor._server.responses import error_response
+from supervisor._server.responses import Response, error_response
 from supervisor._wire.frames import REQUEST, Frame, FrameError, close_all, read_header
 
-__all__ = ["DEFAULT_SIZE", "Mailbox", "mailbox_size"]
+__all__ = ["DEFAULT_SIZE", "DroppedCasts", "Mailbox", "mailbox_size", "refusal"]
 
 logger = logging.getLogger("supervisor")
 
@@ -71,7 +71,7 @@ class Mailbox:
         self._carry_out = carry_out
         self._waiting: deque[tuple[Connection, Frame] | Callable[[], object]] = deque()
         self._scheduled = False
-        self._dropped = 0
+        self._dropped = DroppedCasts(loop)
 
     def receive(self, connection: Connection, frame: Frame) -> None:
         """Take a frame in, or refuse it."""
@@ -135,20 +135,40 @@ class Mailbox:
             connection.close()
             return
         if header.kind != REQUEST:
-            self._drop()
+            self._dropped.add(_waiting(self.size))
             return
-        refusal = Overloaded(f"{self.size} requests wait or are in flight; nothing was done")
-        connection.put(error_response(header.id, refusal).data)
+        connection.put(refusal(header.id, self.size).data)
         connection.flush()
 
-    def _drop(self) -> None:
-        """Nobody waits for a cast, so only the log can tell of it."""
-        self._dropped += 1
-        if self._dropped == 1:
-            logger.warning("a cast is dropped: %d requests wait or are in flight", self.size)
-            self._loop.call_later(_SECONDS_BETWEEN_WARNINGS, self._tell_of_dropped)
 
-    def _tell_of_dropped(self) -> None:
-        further, self._dropped = self._dropped - 1, 0
+def refusal(call_id: int, size: int) -> Response:
+    """The answer to a request beyond the bound."""
+    return error_response(call_id, Overloaded(f"{_waiting(size)}; nothing was done"))
+
+
+def _waiting(size: int) -> str:
+    return f"{size} requests wait or are in flight"
+
+
+class DroppedCasts:
+    """Tells the log of casts beyond the bound: nobody waits for a cast, so only that can tell.
+
+    Args:
+        loop: the process's loop.
+    """
+
+    def __init__(self, loop: Reactor) -> None:
+        self._loop = loop
+        self._count = 0
+
+    def add(self, why: str) -> None:
+        """One is dropped."""
+        self._count += 1
+        if self._count == 1:
+            logger.warning("a cast is dropped: %s", why)
+            self._loop.call_later(_SECONDS_BETWEEN_WARNINGS, self._tell)
+
+    def _tell(self) -> None:
+        further, self._count = self._count - 1, 0
         if further:
             logger.warning("%d more casts were dropped, for the same reason", further)
