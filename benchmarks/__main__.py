@@ -16,9 +16,9 @@ from typing import Any
 
 from benchmarks import blobs, latency, restart, scale, throughput
 from benchmarks._machine import describe, machine
-from benchmarks._progress import show_progress
 from benchmarks._report import Report, Settings
 from benchmarks._table import bars_missed, render
+from supervisor._measure import show_progress
 
 __all__ = ["main"]
 

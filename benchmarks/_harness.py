@@ -1,4 +1,4 @@
-"""Rounds and statistics; no process, file or clock.
+"""Rounds; no process, file or clock.
 
 Everything that is compared is measured in turn, in rounds: what else the machine does meanwhile
 disturbs all of it alike. A ratio is taken within each round, and the median of these is shown.
@@ -6,79 +6,14 @@ disturbs all of it alike. A ratio is taken within each round, and the median of 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
-__all__ = [
-    "Percentiles",
-    "Samples",
-    "Spread",
-    "interleave",
-    "median",
-    "percentile",
-    "ratios",
-    "repeat",
-    "spread_of",
-]
+from supervisor._measure import median
+
+__all__ = ["Samples", "interleave", "ratios", "repeat"]
 
 # What one round of one candidate has measured: latencies, or one rate.
 Samples = Sequence[float]
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A median, and between which values the middle half of what was measured lies."""
-
-    median: float
-    lower: float
-    upper: float
-
-
-@dataclass(frozen=True, slots=True)
-class Percentiles:
-    """Below which values 50 %, 99 % and 99.9 % of what was measured lie."""
-
-    p50: float
-    p99: float
-    p999: float
-
-    @classmethod
-    def of(cls, samples: Iterable[float]) -> Percentiles:
-        """The percentiles of these."""
-        ordered = sorted(samples)
-        return cls(*(percentile(ordered, part) for part in (0.5, 0.99, 0.999)))
-
-
-def percentile(ordered: Sequence[float], part: float) -> float:
-    """The smallest of these, in ascending order, that this part of them does not exceed.
-
-    Raises:
-        ValueError: there are none.
-    """
-    if not ordered:
-        raise ValueError("nothing was measured")
-    rank = math.ceil(part * len(ordered))
-    return ordered[min(max(rank, 1), len(ordered)) - 1]
-
-
-def median(samples: Iterable[float]) -> float:
-    """The middle one of these, or the mean of the two in the middle.
-
-    Raises:
-        ValueError: there are none.
-    """
-    ordered = sorted(samples)
-    if not ordered:
-        raise ValueError("nothing was measured")
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def spread_of(samples: Iterable[float]) -> Spread:
-    """The median of these, and their quartiles."""
-    ordered = sorted(samples)
-    return Spread(median(ordered), percentile(ordered, 0.25), percentile(ordered, 0.75))
 
 
 def ratios(candidate: Sequence[Samples], baseline: Sequence[Samples]) -> list[float]:
@@ -101,7 +36,7 @@ def interleave(
         candidates: by name, what measures it once.
         rounds: how many rounds count.
         warmups: how many rounds come before them, and do not count.
-        progress: is told before each round how many of how many are done.
+        progress: is told before each round, and at the end, how many of how many are done.
 
     Returns:
         By name, what each round has measured.
@@ -113,6 +48,7 @@ def interleave(
             samples = candidates[name]()
             if number >= warmups:
                 measured[name].append(samples)
+    progress(warmups + rounds, warmups + rounds)
     return measured
 
 

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks._harness import Percentiles, Samples, Spread, median, ratios, spread_of
+from benchmarks._harness import Samples, ratios
+from supervisor._measure import Percentiles, Spread, median, spread_of
 
 __all__ = ["Bar", "Line", "Report", "Settings", "latency_line", "rate_line"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks._harness import Spread
 from benchmarks._report import Bar, Line, Report
+from supervisor._measure import Spread, amount
 
 __all__ = ["render"]
 
@@ -51,14 +51,6 @@ def _bar(line: Line, bar: Bar) -> tuple[str, str]:
 
 def _spread(spread: Spread) -> str:
     return f"{amount(spread.lower)}..{amount(spread.upper)}"
-
-
-def amount(number: float) -> str:
-    """A number with about three digits that mean something."""
-    size = abs(number)
-    if size >= 100 or number == int(number):
-        return f"{number:,.0f}"
-    return f"{number:.1f}" if size >= 10 else f"{number:.2f}"
 
 
 def bars_missed(reports: Sequence[Report]) -> list[str]:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from supervisor._cli.status import BAD_USAGE, GAVE_UP, NODE_RUNNING, NOT_STARTED, OK
+from supervisor._cli.status import (
+    BAD_USAGE,
+    FAILED_CALLS,
+    GAVE_UP,
+    INTERRUPTED,
+    NODE_RUNNING,
+    NOT_RUNNING,
+    NOT_STARTED,
+    OK,
+)
 
 __all__ = ["make_parser"]
 
@@ -22,6 +31,17 @@ _TREE_STATUSES = """\
 exit status:
   0  shown
   1  no such node runs
+"""
+
+_BENCH_STATUSES = f"""\
+exit status:
+  {OK}  measured, and every call was answered
+  {NOT_RUNNING}  no such node runs, or no process of that name
+  {BAD_USAGE}  wrong usage: also no such operation, or not with these arguments
+  {FAILED_CALLS}  calls failed: how, and how many, is shown
+  {INTERRUPTED}  interrupted by Ctrl-C; what was measured until then is shown
+
+What the operation does is done, again and again: it is called as by any other client.
 """
 
 _DEMO_STATUSES = """\
@@ -54,6 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_tree(commands)
+    _add_bench(commands)
     _add_demo(commands)
     _add_db(commands)
     return parser
@@ -100,6 +121,50 @@ def _add_tree(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         const=1.0,
         help="show it again every second, or every so many, until Ctrl-C",
     )
+
+
+def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands, "bench", "measure how fast a process of a running node answers", _BENCH_STATUSES
+    )
+    parser.add_argument("name", metavar="NAME", help="the registered name of the process")
+    parser.add_argument("operation", metavar="OPERATION", help="what to call, again and again")
+    parser.add_argument(
+        "args",
+        metavar="ARGS",
+        nargs="*",
+        help="what to call it with: JSON values, or KEY=VALUE with one; options come before or "
+        "behind them",
+    )
+    parser.add_argument(
+        "--clients", metavar="N", type=_count, default=1, help="processes that call (default: 1)"
+    )
+    parser.add_argument(
+        "--seconds", metavar="S", type=_positive, default=5.0, help="how long (default: 5)"
+    )
+    parser.add_argument(
+        "--in-flight",
+        metavar="N",
+        type=_count,
+        default=1,
+        help="calls that each client has under way at a time (default: 1, it waits for each)",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_positive,
+        default=5.0,
+        help="seconds that a call may take (default: 5)",
+    )
+    parser.add_argument(
+        "--warm-up",
+        metavar="S",
+        type=_positive,
+        default=0.5,
+        help="seconds of calls before those that count (default: 0.5)",
+    )
+    parser.add_argument("--json", action="store_true", help="for programs, not for a terminal")
+    _add_node(parser)
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 
 from supervisor._cli.arguments import make_parser
+from supervisor._cli.bench import bench
 from supervisor._cli.run import run
 from supervisor._cli.status import INTERRUPTED, PIPE_CLOSED
 from supervisor._cli.tree import tree
@@ -59,6 +60,7 @@ def _of_stores(module: str, function: str) -> Callable[[Namespace], int]:
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "run": run,
     "tree": tree,
+    "bench": bench,
     "demo": _of_stores("stores._demo", "demo"),
     "db": _of_stores("stores._sql._command", "db"),
 }

@@ -9,10 +9,10 @@ from typing import Any
 
 from supervisor._client.delivery import Target
 from supervisor._errors import NoProcess, SupervisorError
-from supervisor._node import ROOT, Node, nodes_in
+from supervisor._node import ROOT, Node, nodes_in, resolve_run_dir
 from supervisor._refs import ChildInfo, Ref, SupervisorRef
 
-__all__ = ["ProcessSnapshot", "TreeSnapshot", "root_of", "running_nodes", "take_snapshot"]
+__all__ = ["ProcessSnapshot", "TreeSnapshot", "absence_of", "root_of", "take_snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,11 @@ def root_of(node: str, run_dir: str | os.PathLike[str] | None) -> SupervisorRef:
     return SupervisorRef(Target(Node.named(node, run_dir), path=ROOT))
 
 
-def running_nodes(run_dir: str | os.PathLike[str] | None) -> list[str]:
-    """The names of the nodes of a run directory that run."""
-    return [name for name in nodes_in(run_dir) if root_of(name, run_dir).is_alive()]
+def absence_of(node: str, run_dir: str | os.PathLike[str] | None) -> str:
+    """What to say of a node that does not run."""
+    others = [name for name in nodes_in(run_dir) if root_of(name, run_dir).is_alive()]
+    there = f"running there: {', '.join(map(repr, others))}" if others else "none runs there"
+    return f"node {node!r} does not run in {resolve_run_dir(run_dir)}; {there}"
 
 
 def take_snapshot(root: SupervisorRef) -> TreeSnapshot:

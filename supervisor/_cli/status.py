@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "BAD_USAGE",
     "BROKEN_PROMISE",
+    "FAILED_CALLS",
     "GAVE_UP",
     "INTERRUPTED",
     "NODE_RUNNING",
@@ -20,7 +21,7 @@ OK = 0
 
 # `run`: restarts came faster than the root supervisor's max_restarts allows.
 GAVE_UP = 1
-# `tree`: there is no node of that name.
+# `tree`, `bench`: there is no node of that name, or no process.
 NOT_RUNNING = 1
 # `demo`: what was recorded is not what git says, or a call failed, or a process did not come back.
 BROKEN_PROMISE = 1
@@ -35,6 +36,9 @@ BAD_USAGE = 2
 NOT_STARTED = 3
 # `db`: the database does not answer, failed, or is a newer version's.
 NOT_USABLE = 3
+
+# `bench`: calls have failed; which, is listed.
+FAILED_CALLS = 3
 
 # `run`: a node of that name runs already.
 NODE_RUNNING = 4

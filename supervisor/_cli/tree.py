@@ -12,14 +12,13 @@ from datetime import datetime
 from supervisor._cli.snapshot import (
     ProcessSnapshot,
     TreeSnapshot,
+    absence_of,
     root_of,
-    running_nodes,
     take_snapshot,
 )
 from supervisor._cli.status import BAD_USAGE, NOT_RUNNING, OK
 from supervisor._cli.style import Style, aligned, printable
 from supervisor._errors import NoProcess, SpecError, SupervisorError
-from supervisor._node import resolve_run_dir
 
 __all__ = ["describe_tree", "tree"]
 
@@ -50,7 +49,7 @@ def _show(arguments: Namespace) -> int:
         print(f"regrow: {error}", file=sys.stderr)
         return BAD_USAGE
     except NoProcess:
-        print(f"regrow: {_absent(arguments)}", file=sys.stderr)
+        print(f"regrow: {absence_of(arguments.node, arguments.run_dir)}", file=sys.stderr)
         return NOT_RUNNING
     except (SupervisorError, OSError) as error:
         print(f"regrow: node {arguments.node!r} does not answer: {error}", file=sys.stderr)
@@ -60,12 +59,6 @@ def _show(arguments: Namespace) -> int:
     else:
         print("\n".join(describe_tree(snapshot, Style(sys.stdout))))
     return OK
-
-
-def _absent(arguments: Namespace) -> str:
-    others = running_nodes(arguments.run_dir)
-    there = f"running there: {', '.join(map(repr, others))}" if others else "none runs there"
-    return f"node {arguments.node!r} does not run in {resolve_run_dir(arguments.run_dir)}; {there}"
 
 
 def describe_tree(snapshot: TreeSnapshot, style: Style) -> list[str]:

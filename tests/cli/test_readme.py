@@ -56,7 +56,7 @@ def test_a_program(tmp_path: Path, run_dir: Path, number: int) -> None:
 def test_every_option_is_in_the_readme() -> None:
     commands = make_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
     for name, parser in dict(commands or {}).items():  # type: ignore[call-overload]
-        [line] = re.findall(rf"^\$ (regrow {name} .*\[.*)$", README, re.MULTILINE)
+        [line] = re.findall(rf"^\$ (regrow {name} .*\[.*(?:\n  .*)*)$", README, re.MULTILINE)
         for action in parser._actions:
             for option in action.option_strings:
                 assert option in ("-h", "--help") or option in line, f"{name}: {option}"
