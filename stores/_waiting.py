@@ -84,6 +84,23 @@ class EventWaiters:
         for future, query in self._matching(events):
             self._search_or_fail(future, query)
 
+    def wake(self, session_ids: Collection[str] | None) -> None:
+        """Settle every future that something is stored for now, of these sessions or, None, of all.
+
+        For events that were stored elsewhere, of which the sessions alone are known.
+        """
+        if not self._by_session:
+            return
+        with self._lock:
+            chosen = self._by_session if session_ids is None else session_ids
+            waiters = [
+                waiter
+                for session_id in chosen
+                for waiter in self._by_session.get(session_id, {}).items()
+            ]
+        for future, query in waiters:
+            self._search_or_fail(future, query)
+
     def close(self, error: StoreError) -> None:
         """Settle every future with an error, and raise it for whoever comes later."""
         with self._lock:

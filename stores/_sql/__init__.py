@@ -9,6 +9,7 @@ _schema         the tables;  _migration  making and checking them
 _upgrade        bringing old ones up to date, by migrations/;  _command  `regrow db`
 _statements     every statement, as text for one dialect
 _connections    connections;  _transaction  a transaction on one
+_listening      hearing of what other stores append
 _url            which database;  _driver  what databases differ in:  _sqlite, _postgresql
 """
 

@@ -4,20 +4,26 @@ SQLAlchemy's dialects know how to connect by a URL, and that is what they are us
 its `Connection` are not: they would double the time of a small statement.
 """
 
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
 from functools import cache
+from time import monotonic
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Dialect
 
-from ports import StorageError, ValidationError
+from ports import StorageError, StorageUnavailable, ValidationError
 
 from ._driver import Connection, Cursor, Database
 
 # Readers beyond this number wait for each other; it is what a server spares one of its clients.
 _READERS = 16
+
+# Where an attempt to connect has failed only after so many seconds, the next callers are told the
+# same for as many seconds, instead of trying it one after the other while their callers give up.
+_SLOW = 1.0
 
 _Result = TypeVar("_Result")
 
@@ -26,7 +32,14 @@ _of_parent: list[Connection | None] = []
 
 
 class Connections:
-    """Connections to one database, thread-safe; one that is lost is replaced when next needed."""
+    """Connections to one database, thread-safe; one that is lost is replaced when next needed.
+
+    Attributes:
+        database: The database.
+        errors: What the driver raises.
+        origin: A name that no other object of this class has, in any process.
+
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -36,30 +49,37 @@ class Connections:
         self._writer: Connection | None = None
         self._idle: deque[Connection] = deque()
         self._closed = False
-        self._make_locks()
+        self._refusal: tuple[float, StorageUnavailable] | None = None
+        self._begin_anew()
 
-    def _make_locks(self) -> None:
+    def _begin_anew(self) -> None:
         self._writing = threading.RLock()
         self._readers = threading.BoundedSemaphore(_READERS)
+        self.origin = secrets.token_hex(8)
 
-    def after_fork(self) -> None:
+    def after_fork(self, *others: Connection | None) -> None:
         """Leave the connections to the parent process, in a child that was forked from it.
 
         A connection serves one process. Closing it here would tell the server that it is over, or
         take SQLite's log away from under the parent; so it is kept as it is, and never used again.
+
+        Args:
+            others: Connections that were made here and belong to others.
+
         """
         # Who held a lock was another thread, which does not exist here.
-        self._make_locks()
+        self._begin_anew()
         if not self.database.single_connection:
             _of_parent.extend(self._idle)
-            _of_parent.append(self._writer)
+            _of_parent.extend((self._writer, *others))
             self._idle, self._writer = deque(), None
 
     def write(self, work: Callable[[Cursor], _Result]) -> _Result:
         """Return what `work` returns, called with a cursor of the connection that writes.
 
         Nobody else writes through this object meanwhile. `work` has to leave no transaction open,
-        and is called a second time, on a new connection, if the old one turns out to be lost.
+        and is called a second time, on a new connection, if the old one turns out to be lost:
+        be it before, during or after what `work` did, which it has to find out by looking.
 
         Raises:
             StoreError: The database failed, in a store's terms.
@@ -122,7 +142,7 @@ class Connections:
             result = work(connection.cursor())
             usable = True
         except self.errors as error:
-            usable = not self.database.is_lost(connection)
+            usable = not self.database.is_lost(connection, error)
             if not usable:
                 raise _Lost(error) from error
             raise self.database.store_error(error) from error
@@ -138,7 +158,7 @@ class Connections:
     def _borrow_writer(self) -> Connection:
         self._check_open()
         connection, self._writer = self._writer, None
-        return connection or self.connect()
+        return connection or self._connect_in_time()
 
     def _keep_writer(self, connection: Connection) -> None:
         self._writer = connection
@@ -148,7 +168,7 @@ class Connections:
         try:
             return self._idle.pop()
         except IndexError:
-            return self.connect()
+            return self._connect_in_time()
 
     def _keep_reader(self, connection: Connection) -> None:
         self._idle.append(connection)
@@ -166,6 +186,21 @@ class Connections:
     def _check_open(self) -> None:
         if self._closed:
             raise StorageError(f"the session store in {self.database.shown} is closed")
+
+    def _connect_in_time(self) -> Connection:
+        began = monotonic()
+        if self._refusal is not None:
+            until, refusal = self._refusal
+            if began < until:
+                raise StorageUnavailable(refusal.message, details=refusal.details)
+            self._refusal = None
+        try:
+            return self.connect()
+        except StorageUnavailable as error:
+            now = monotonic()
+            if now - began >= _SLOW:
+                self._refusal = (now + _SLOW, error)
+            raise
 
     def connect(self) -> Connection:
         """Return a new connection, which is the caller's own.

@@ -1,6 +1,6 @@
 """What this package uses of a database driver (PEP 249), and what differs between databases."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import URL
@@ -44,6 +44,9 @@ class Database(Protocol):
     begin: ClassVar[str]
     """Begins a transaction that writes."""
 
+    listens: ClassVar[bool]
+    """Whether stores hear of what is announced."""
+
     @property
     def url(self) -> URL:
         """What to connect to, driver included."""
@@ -75,14 +78,17 @@ class Database(Protocol):
     def last_sequence(self, cursor: Cursor, session_id: str) -> int:
         """Return the last number of a session, locked until the transaction ends."""
 
+    def announce(self, cursor: Cursor, origin: str, session_ids: Collection[str]) -> None:
+        """Tell other stores, when the transaction commits, of sessions that have new events."""
+
     def is_missing_table(self, error: Exception) -> bool:
         """Tell whether a statement failed because a table is not there."""
 
     def is_conflict(self, error: Exception) -> bool:
         """Tell whether the transaction failed only because of others that ran beside it."""
 
-    def is_lost(self, connection: Connection) -> bool:
-        """Tell whether the connection has turned out to be of no use any more."""
+    def is_lost(self, connection: Connection, error: Exception) -> bool:
+        """Tell whether an error means that the connection is of no use any more."""
 
     def store_error(self, error: Exception) -> StoreError:
         """Say in a store's terms what a driver's error means."""

@@ -1,5 +1,6 @@
 """PostgreSQL, by psycopg 3, which is imported when the first store asks for it."""
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any, ClassVar
 
@@ -8,10 +9,11 @@ from sqlalchemy import URL, make_url
 from ports import MigrationRequired, StorageError, StorageUnavailable, StoreError
 
 from ._driver import Connection, Cursor
+from ._listening import announce
 from ._statements import Statements
 
 # SQLSTATEs, and the classes that their first two characters are.
-_CONNECTION = ("08", "28", "57P", "53300")
+_CONNECTION = ("08", "28", "57P", "53300", "25006", "25P03")
 _TIMED_OUT = ("55P03", "57014")
 _UNREACHED = ("OperationalError", "InterfaceError", "ConnectionTimeout")
 _CONFLICTS = frozenset({"40001", "40P01"})
@@ -20,7 +22,21 @@ _OTHER_TABLES = frozenset({"42P01", "42703"})
 # Any number that others are unlikely to lock by: "regrow", as bytes.
 _SCHEMA_LOCK = int.from_bytes(b"regrow")
 
-_CONNECT_TIMEOUT = 10
+# Of a standby, which the server may have become while we were connected.
+_READ_ONLY = "25006"
+
+# How long a transaction may be silent.
+_SILENCE = "10s"
+
+# How long to wait for a network that does not say that it is gone, in seconds, and milliseconds for
+# the last one. Callers wait 5 seconds by default, and are to be told why it was in vain.
+_IN_TIME = {
+    "connect_timeout": 4,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 
 class PostgreSQL:
@@ -32,6 +48,7 @@ class PostgreSQL:
     """
 
     begin: ClassVar[str] = "BEGIN"
+    listens: ClassVar[bool] = True
     single_connection: ClassVar[bool] = False
 
     def __init__(self, url: URL) -> None:
@@ -46,13 +63,20 @@ class PostgreSQL:
 
     def connect_arguments(self, by_url: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of the driver's `connect`; `by_url` is what the URL asks for."""
-        return {"connect_timeout": _CONNECT_TIMEOUT, **by_url, "client_encoding": "utf8"}
+        return {**_IN_TIME, **by_url, "client_encoding": "utf8"}
 
     def prepare(self, cursor: Cursor) -> None:
-        """Set a new connection up: what is acknowledged is on the disk, whatever the default is."""
+        """Set a new connection up.
+
+        What is acknowledged is on the disk, whatever the default is. And a transaction whose client
+        is silent is given up soon: he may be cut off, and would keep his sessions locked for hours.
+        """
         cursor.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) "
-            "WHERE current_setting('synchronous_commit') = 'off'"
+            "SELECT set_config(name, value, false) FROM (VALUES "
+            "('synchronous_commit', 'off', 'on'), "
+            "('idle_in_transaction_session_timeout', '0', %s)) AS wanted "
+            "(name, unwanted, value) WHERE current_setting(name) = unwanted",
+            (_SILENCE,),
         )
 
     def lock_schema(self, cursor: Cursor) -> None:
@@ -72,6 +96,10 @@ class PostgreSQL:
         )
         return {str(row[0]) for row in cursor.fetchall()}
 
+    def announce(self, cursor: Cursor, origin: str, session_ids: Collection[str]) -> None:
+        """Tell other stores, when the transaction commits, of sessions that have new events."""
+        announce(cursor, origin, session_ids)
+
     def is_missing_table(self, error: Exception) -> bool:
         """Tell whether a statement failed because a table is not there."""
         return getattr(error, "sqlstate", None) == "42P01"
@@ -80,9 +108,10 @@ class PostgreSQL:
         """Tell whether the transaction failed only because of others that ran beside it."""
         return getattr(error, "sqlstate", None) in _CONFLICTS
 
-    def is_lost(self, connection: Connection) -> bool:
-        """Tell whether the connection has turned out to be of no use any more."""
-        return bool(getattr(connection, "closed", False))
+    def is_lost(self, connection: Connection, error: Exception) -> bool:
+        """Tell whether the connection is closed, or one to a server that has become a standby."""
+        state = getattr(error, "sqlstate", None)
+        return state == _READ_ONLY or bool(getattr(connection, "closed", False))
 
     def store_error(self, error: Exception) -> StoreError:
         """Say in a store's terms what a driver's error means."""

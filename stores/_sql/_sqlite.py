@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from sqlalchemy import URL
@@ -47,6 +48,7 @@ class SQLite:
 
     # IMMEDIATE takes the right to write before anything is read: what is read stays true.
     begin: ClassVar[str] = "BEGIN IMMEDIATE"
+    listens: ClassVar[bool] = False
     statements: ClassVar[Statements] = _STATEMENTS
 
     def __init__(self, url: URL, *, synchronous: str, busy_timeout: float) -> None:
@@ -98,6 +100,9 @@ class SQLite:
         )
         return {str(row[0]) for row in cursor.fetchall()}
 
+    def announce(self, cursor: Cursor, origin: str, session_ids: Collection[str]) -> None:
+        """Do nothing: SQLite has no way to tell other processes."""
+
     def is_missing_table(self, error: Exception) -> bool:
         """Tell whether a statement failed because a table is not there."""
         return str(error).startswith("no such table")
@@ -106,9 +111,9 @@ class SQLite:
         """Tell whether others are to blame: they cannot be, as one writes at a time."""
         return False
 
-    def is_lost(self, connection: Connection) -> bool:  # noqa: ARG002
-        """Tell whether the connection is of no use any more: a file does not hang up."""
-        return False
+    def is_lost(self, connection: Connection, error: Exception) -> bool:  # noqa: ARG002
+        """Tell whether the connection is of no use any more: after an error of the disk, maybe."""
+        return _code(error) == sqlite3.SQLITE_IOERR
 
     def store_error(self, error: Exception) -> StoreError:
         """Say in a store's terms what a driver's error means."""
@@ -116,9 +121,7 @@ class SQLite:
         name = getattr(error, "sqlite_errorname", None)
         if name is not None:
             details["sqlite_error"] = name
-        # Without its high bits, which tell apart kinds of the same error.
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _UNAVAILABLE:
+        if _code(error) in _UNAVAILABLE:
             return StorageUnavailable(f"cannot use {self.shown} now: {error}", details=details)
         if str(error).startswith(("no such table", "no such column", "table regrow_")):
             return MigrationRequired(
@@ -152,6 +155,11 @@ class SQLite:
                     f"the database {self._path} cannot be written: no permission to write {path}",
                     details={"database": self._path},
                 )
+
+
+def _code(error: Exception) -> int:
+    """Return SQLite's error code, without the high bits that tell apart kinds of the same error."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _is_memory_uri(url: URL) -> bool:

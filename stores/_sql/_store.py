@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +27,7 @@ from stores._waiting import EventWaiters
 from ._connections import Connections
 from ._driver import Cursor
 from ._group import GroupCommit
+from ._listening import Listener
 from ._migration import check_schema
 from ._operations import prepare, result
 from ._rows import Row, event_of, run_of, session_of
@@ -42,9 +44,15 @@ class SQLAlchemySessionStore(GroupCommitServing):
     """Sessions, runs and events in a SQL database.
 
     Any number of threads may use one store, and any number of stores, in as many processes, one
-    database. Threads that write at the same time share transactions. Events that another store
-    appends are seen by `get_events` when it is called and when its `wait_timeout` is over; those of
-    this store end the wait at once.
+    database. Threads that write at the same time share transactions. With PostgreSQL, events end
+    the wait of `get_events(wait_timeout=...)` at once, whichever store appended them, and however
+    many wait on one connection for it. With SQLite, those of this store do; what another one has
+    appended is seen when the time is over.
+
+    A lost connection is replaced when next needed, and what was asked of it is asked of the new
+    one. That includes a COMMIT of which nobody knows what came of it: what is stored already is
+    found by its id. Where there is no new connection, operations raise StorageUnavailable until
+    there is one.
 
     Args:
         url: Where the database is: `sqlite:///relative/path`, `sqlite:////absolute/path`,
@@ -52,7 +60,8 @@ class SQLAlchemySessionStore(GroupCommitServing):
             and its folder are made where they are absent, the tables where there are none.
         synchronous: When SQLite waits for the disk: `"FULL"`, for every transaction, so that what
             is acknowledged survives the death of the machine; `"NORMAL"`, so that it survives the
-            death of processes; or SQLite's `"OFF"` and `"EXTRA"`. PostgreSQL always waits.
+            death of processes, while the machine's may take the last ones; or SQLite's `"OFF"` and
+            `"EXTRA"`. PostgreSQL always waits.
         busy_timeout: How many seconds to wait for others that write to the same SQLite file.
 
     Raises:
@@ -75,7 +84,7 @@ class SQLAlchemySessionStore(GroupCommitServing):
             self._connections.close()
             raise
         self._group = GroupCommit(self._commit)
-        self._waiters = EventWaiters(self._find_events)
+        self._wait_anew()
         self._again = partial(
             type(self), database.url, synchronous=synchronous, busy_timeout=busy_timeout
         )
@@ -190,6 +199,8 @@ class SQLAlchemySessionStore(GroupCommitServing):
         """Give the database up; operations raise StorageError from now on. Twice is no error."""
         shown = self._connections.database.shown
         self._waiters.close(StorageError(f"the session store in {shown} is closed"))
+        if self._listener is not None:
+            self._listener.close()
         self._connections.close()
 
     def __enter__(self) -> Self:
@@ -233,9 +244,14 @@ class SQLAlchemySessionStore(GroupCommitServing):
         return results
 
     def _after_fork(self) -> None:
-        self._connections.after_fork()
+        self._connections.after_fork(self._listener.after_fork() if self._listener else None)
         self._group = GroupCommit(self._commit)
-        self._waiters = EventWaiters(self._find_events)
+        self._wait_anew()
+
+    def _wait_anew(self) -> None:
+        waiters = self._waiters = EventWaiters(self._find_events)
+        listens = self._connections.database.listens
+        self._listener = Listener(self._connections, waiters.wake) if listens else None
 
     # -- within --------------------------------------------------------------------------------
 
@@ -247,15 +263,15 @@ class SQLAlchemySessionStore(GroupCommitServing):
 
     def _commit(self, writes: Sequence[Write]) -> list[Outcome]:
         outcomes = write_batch(self._connections, writes) if writes else []
-        new = [
+        stored = [
             event
             for outcome in outcomes
             if not isinstance(outcome, StoreError)
-            for event in outcome.new
+            for event in outcome.events
         ]
         # Before anyone is told: from then on the events are his, to do with as he likes.
-        if new:
-            self._waiters.publish(new)
+        if stored:
+            self._waiters.publish(stored)
         return outcomes
 
     def _rows(self, sql: str, parameters: Row) -> list[Row]:
@@ -266,8 +282,13 @@ class SQLAlchemySessionStore(GroupCommitServing):
             return []
         return [event_of(row) for row in self._rows(*self._statements.get_events(query))]
 
+    def _watch_events(self, query: EventQuery) -> Future[list[Event]]:
+        if self._listener is not None:
+            self._listener.start()
+        return super()._watch_events(query)
+
     def _wait_for_events(self, query: EventQuery, seconds: float) -> list[Event]:
-        # A last look: other processes append without telling this one.
+        # A last look: not every database tells this store of what others append.
         return super()._wait_for_events(query, seconds) or self._find_events(query)
 
 

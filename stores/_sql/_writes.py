@@ -54,12 +54,12 @@ class Written:
 
     Attributes:
         events: The events as stored: of those that were stored before, as they were first stored.
-        new: Those that were not stored before.
+            That includes those which this very write has stored, where the connection was lost
+            before it could be told.
 
     """
 
     events: list[Event] = field(default_factory=list)
-    new: list[Event] = field(default_factory=list)
 
 
 Outcome = Written | StoreError
@@ -165,6 +165,8 @@ class _Batch:
                 holders += self._append(writes)
         changed = [(session_id, self._last[session_id]) for session_id in self._changed]
         self._execute(self._statements.set_sequence, changed)
+        if changed:
+            self._database.announce(self._cursor, self._connections.origin, self._changed)
         return holders
 
     def _lock_sequences(self) -> None:
@@ -233,12 +235,10 @@ class _Batch:
 
 
 def _written(write: Write, holders: list[Event]) -> Written:
-    written = Written()
-    for event, holder in zip(write.events, holders, strict=True):
-        if holder is event:
-            written.new.append(event)
-            written.events.append(event)
-        else:
-            # Two callers that stored the same event do not get the same dicts.
-            written.events.append(holder.copy())
-    return written
+    # Two callers that stored the same event do not get the same dicts.
+    return Written(
+        [
+            holder if holder is event else holder.copy()
+            for event, holder in zip(write.events, holders, strict=True)
+        ]
+    )
