@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
+from ._artifact_record import ArtifactRecord, check_key
 from ._errors import InvalidEventType, InvalidStatus
 from ._event import EVENT_TYPES, Event
 from ._run import RUN_STATUSES, Run
@@ -18,6 +19,7 @@ from ._session import SESSION_STATUSES, Session
 from ._validation import (
     check_choice,
     check_count,
+    check_flag,
     check_id,
     check_moment,
     check_number,
@@ -30,6 +32,7 @@ __all__ = [
     "SessionListing",
     "artifact_data",
     "artifact_key",
+    "artifact_record_argument",
     "event_argument",
     "events_argument",
     "run_argument",
@@ -42,7 +45,7 @@ __all__ = [
 # Thirty years and some; clocks and locks refuse to wait for what comes near the end of time.
 _LONGEST_WAIT = 1e9
 
-_Item = TypeVar("_Item", Session, Run, Event)
+_Item = TypeVar("_Item", Session, Run, Event, ArtifactRecord)
 
 
 def session_argument(value: object) -> Session:
@@ -116,14 +119,12 @@ class SessionListing:
         """Check the arguments of `list_sessions`."""
         if status is not None:
             status = check_choice(status, "status", SESSION_STATUSES, InvalidStatus)
-        if not isinstance(include_deleted, bool):
-            refuse("include_deleted", include_deleted, "True or False")
         return cls(
             status,
             None if agent_id is None else check_id(agent_id, "agent_id"),
             None if limit is None else check_count(limit, "limit"),
             check_count(offset, "offset"),
-            include_deleted,
+            check_flag(include_deleted, "include_deleted"),
         )
 
     def matches(self, session: Session) -> bool:
@@ -225,9 +226,12 @@ def _event_types(value: object) -> frozenset[str]:
 
 def artifact_key(value: object) -> str:
     """Return `value`, any text that is not empty: NUL and lone surrogates are as good as others."""
-    if not isinstance(value, str) or not value:
-        refuse("key", value, "text, not empty")
-    return str.__str__(value)
+    return check_key(value, "key")
+
+
+def artifact_record_argument(value: object) -> ArtifactRecord:
+    """Return `value`, an `ArtifactRecord`."""
+    return _instance(value, "record", ArtifactRecord)
 
 
 def artifact_data(value: object) -> list[memoryview]:

@@ -20,6 +20,7 @@ __all__ = [
     "MAX_DEPTH",
     "check_choice",
     "check_count",
+    "check_flag",
     "check_id",
     "check_json",
     "check_map",
@@ -140,6 +141,13 @@ def check_number(value: object, field: str) -> float:
     if isinstance(value, float) and isfinite(value):
         return float.__float__(value)
     refuse(field, value, "a finite number")
+
+
+def check_flag(value: object, field: str) -> bool:
+    """Return `value`, True or False."""
+    if not isinstance(value, bool):
+        refuse(field, value, "True or False")
+    return value
 
 
 # -- time ------------------------------------------------------------------------------------

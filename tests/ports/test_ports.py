@@ -8,8 +8,23 @@ from pathlib import Path
 import pytest
 
 import ports
-from ports import ArtifactStore, SessionStore, StoreError, idempotent
+from ports import (
+    ArtifactRegistry,
+    ArtifactStore,
+    Maintenance,
+    SessionQuery,
+    SessionStore,
+    StoreError,
+    idempotent,
+)
 
+RUN_FILTERS = (
+    "self, *, session_id=None, agent_id=None, status=None, provider=None, since=None, until=None"
+)
+EVENT_FILTERS = (
+    "self, *, session_id=None, agent_id=None, run_id=None, type=None, provider=None, "
+    "correlation_id=None, since=None, until=None"
+)
 OPERATIONS = {
     SessionStore: {
         "save_session": "(self, session)",
@@ -34,6 +49,34 @@ OPERATIONS = {
         "get": "(self, key)",
         "delete": "(self, key)",
         "view": "(self, key)",
+    },
+    SessionQuery: {
+        "search_sessions": "(self, *, agent_id=None, status=None, provider=None, tags=None, "
+        "since=None, until=None, include_deleted=False, order_by='updated_at_desc', limit=50, "
+        "cursor=None, with_total=False)",
+        "get_session_stats": "(self, session_id)",
+        "export_session": "(self, session_id)",
+        "search_runs": f"({RUN_FILTERS}, order_by='started_at_desc', limit=50, cursor=None, "
+        "with_total=False)",
+        "get_usage_summary": f"({RUN_FILTERS})",
+        "get_cost_summary": f"({RUN_FILTERS})",
+        "search_events": f"({EVENT_FILTERS}, order_by='timestamp_asc', limit=100, cursor=None, "
+        "with_total=False)",
+        "count_events": f"({EVENT_FILTERS})",
+    },
+    Maintenance: {
+        "execute": "(self, policy)",
+        "prune_session_events": "(self, session_id, policy)",
+        "health_check": "(self)",
+    },
+    ArtifactRegistry: {
+        "register_artifact": "(self, record)",
+        "get_artifact": "(self, key)",
+        "list_artifacts": "(self, *, session_id=None, run_id=None, backend=None, "
+        "include_deleted=False, order_by='created_at_asc', limit=50, cursor=None, "
+        "with_total=False)",
+        "mark_artifact_deleted": "(self, key)",
+        "forget_artifact": "(self, key)",
     },
 }
 
@@ -64,6 +107,11 @@ def test_every_operation_is_idempotent_abstract_and_described(port: type):
         port()
 
 
+def test_no_operation_belongs_to_two_ports():
+    names = [name for operations in OPERATIONS.values() for name in operations]
+    assert len(names) == len(set(names))
+
+
 def test_idempotent_marks_the_function_itself():
     def operation() -> None:
         pass
@@ -74,25 +122,39 @@ def test_idempotent_marks_the_function_itself():
 
 def test_exported_names():
     assert sorted(ports.__all__) == [
+        "ArtifactRecord",
+        "ArtifactRegistry",
         "ArtifactStore",
         "BytesLike",
+        "Cost",
+        "CostSummary",
         "EVENT_TYPES",
         "Event",
         "InvalidCursor",
         "InvalidEventType",
         "InvalidStatus",
+        "Maintenance",
+        "MaintenanceReport",
         "MigrationRequired",
         "NotFound",
+        "Page",
+        "Problem",
         "RUN_STATUSES",
+        "RetentionPolicy",
         "Run",
         "RunNotFound",
         "SESSION_STATUSES",
         "Session",
+        "SessionExport",
         "SessionNotFound",
+        "SessionQuery",
+        "SessionStats",
         "SessionStore",
         "StorageError",
         "StorageUnavailable",
         "StoreError",
+        "Usage",
+        "UsageSummary",
         "ValidationError",
         "idempotent",
     ]
