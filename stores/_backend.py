@@ -31,7 +31,7 @@ class Backend(Protocol):
     """A store behind a composite.
 
     Attributes:
-        operations: the names of its port's operations.
+        operations: the names of the operations of its ports, whether it has them or not.
     """
 
     operations: frozenset[str]
@@ -49,34 +49,36 @@ class Backend(Protocol):
         """Let go of it."""
 
 
-def backend_of(option: str, value: Any, port: type) -> Backend:
+def backend_of(option: str, value: Any, port: type, further: Sequence[type] = ()) -> Backend:
     """The backend that an option of the composite means.
 
     Args:
         option: the option's name, for messages.
         value: a registered name, a Ref, ``(SomeStore, {"argument": ...})`` or a store object.
         port: the port that it is to implement.
+        further: the ports that it may implement besides.
 
     Raises:
         ValidationError: it is none of these.
         StartError: a name or Ref does not run.
     """
+    ports = (port, *further)
     if isinstance(value, (str, Ref)):
-        return _RemoteBackend(option, value, port)
+        return _RemoteBackend(option, value, ports)
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], type):
         cls, kwargs = value
         if issubclass(cls, port) and isinstance(kwargs, Mapping):
-            return _HostedBackend(option, lambda: cls(**kwargs), port)
+            return _HostedBackend(option, lambda: cls(**kwargs), ports)
     elif isinstance(value, port):
-        return _HostedBackend(option, value, port)
+        return _HostedBackend(option, value, ports)
     raise ValidationError(
         f"{option} must be a registered name, a Ref, (a {port.__name__} class, its arguments) or a "
         f"{port.__name__}, not {value!r:.200}"
     )
 
 
-def _operations(port: type) -> frozenset[str]:
-    return frozenset(port.__abstractmethods__)  # type: ignore[attr-defined]
+def _operations(ports: Sequence[type]) -> frozenset[str]:
+    return frozenset().union(*(port.__abstractmethods__ for port in ports))  # type: ignore[attr-defined]
 
 
 def _unavailable(option: str, operation: str, error: Exception) -> StorageError:
@@ -104,12 +106,13 @@ def _has_run(ref: Ref) -> bool:
 class _RemoteBackend:
     """A store that runs as a process of its own."""
 
-    def __init__(self, option: str, store: str | Ref, port: type) -> None:
-        self.operations = _operations(port)
+    def __init__(self, option: str, store: str | Ref, ports: Sequence[type]) -> None:
+        self.operations = _operations(ports)
         self._option = option
-        self._port = port
+        self._required = _operations(ports[:1])
+        self._interface = type("Ports", tuple(ports), {})
         self._ref = self._find(store)
-        self._client: Any = connect(self._ref, port)
+        self._client: Any = connect(self._ref, self._interface)
 
     def _find(self, store: str | Ref) -> Ref:
         try:
@@ -132,13 +135,15 @@ class _RemoteBackend:
         except (ProcessDown, NoProcess, CallTimeout) as error:
             raise self.failure(operation, error) from error
         except BadCall as error:
+            if operation not in self._required:
+                raise  # it may be that the store does not have it
             raise ValidationError(str(error)) from error
 
     def route(self) -> Remote:
         repeatable = frozenset(
             name
             for name in self.operations
-            if getattr(getattr(self._port, name), "__idempotent__", False)
+            if getattr(getattr(self._interface, name), "__idempotent__", False)
         )
         return Remote(self._ref.target, repeatable)
 
@@ -152,11 +157,11 @@ class _RemoteBackend:
 class _HostedBackend:
     """A store that lives in the composite's own process."""
 
-    def __init__(self, option: str, store: Any, port: type) -> None:
-        self.operations = _operations(port)
+    def __init__(self, option: str, store: Any, ports: Sequence[type]) -> None:
+        self.operations = _operations(ports)
         self._option = option
         self._build: Callable[[], Any] | None = None
-        if not isinstance(store, port):
+        if not isinstance(store, ports[0]):
             self._build = store
             store = store()
         self._store: Any = store
@@ -164,6 +169,8 @@ class _HostedBackend:
 
     def call(self, operation: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         store = self._store
+        if not hasattr(store, operation):
+            raise BadCall(f"{type(store).__name__} has no operation {operation!r}")
         try:
             return getattr(store, operation)(*args, **kwargs)
         except StoreError:

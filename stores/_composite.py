@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ports import ArtifactStore, SessionStore
+from ports import ArtifactRegistry, ArtifactStore, Maintenance, SessionQuery, SessionStore
 from stores._backend import Backend, backend_of
 from supervisor import Forwarder
 from supervisor import Hosted as HostedRoute
@@ -22,13 +22,18 @@ __all__ = ["CompositeSessionStore"]
 C = TypeVar("C", bound=type)
 
 
-def _delegating(port: type, attribute: str) -> Callable[[C], C]:
-    """Give a class the methods of a port, each of which calls the backend of that name."""
+# What a session store may offer besides.
+_FURTHER = (SessionQuery, Maintenance, ArtifactRegistry)
+
+
+def _delegating(attribute: str, *ports: type) -> Callable[[C], C]:
+    """Give a class the methods of ports, each of which calls the backend of that name."""
 
     def delegate(cls: C) -> C:
-        for name in sorted(port.__abstractmethods__):  # type: ignore[attr-defined]
-            setattr(cls, name, _delegated(getattr(port, name), name, attribute))
-        cls.__abstractmethods__ = frozenset(cls.__abstractmethods__ - port.__abstractmethods__)  # type: ignore[attr-defined]
+        for port in ports:
+            for name in sorted(port.__abstractmethods__):  # type: ignore[attr-defined]
+                setattr(cls, name, _delegated(getattr(port, name), name, attribute))
+            cls.__abstractmethods__ = frozenset(cls.__abstractmethods__ - port.__abstractmethods__)  # type: ignore[attr-defined]
         return cls
 
     return delegate
@@ -43,10 +48,15 @@ def _delegated(declared: Any, name: str, attribute: str) -> Callable[..., Any]:
     return call
 
 
-@_delegating(SessionStore, "_session_store")
-@_delegating(ArtifactStore, "_artifact_store")
-class CompositeSessionStore(SessionStore, ArtifactStore, Forwarder):
+@_delegating("_session_store", SessionStore, *_FURTHER)
+@_delegating("_artifact_store", ArtifactStore)
+class CompositeSessionStore(
+    SessionStore, ArtifactStore, SessionQuery, Maintenance, ArtifactRegistry, Forwarder
+):
     """A session store and an artifact store in one.
+
+    It answers queries, does maintenance and keeps an index of artifacts as far as its session store
+    does: one that has no such operation answers BadCall, which says so.
 
     A backend is a registered name; a ``Ref``; ``(SomeStore, {"argument": ...})``, or an object with
     the port's methods, hosted in the composite's own process on threads. No transaction spans both.
@@ -63,7 +73,9 @@ class CompositeSessionStore(SessionStore, ArtifactStore, Forwarder):
     """
 
     def __init__(self, session_store: Any, artifact_store: Any) -> None:
-        self._session_store: Backend = backend_of("session_store", session_store, SessionStore)
+        self._session_store: Backend = backend_of(
+            "session_store", session_store, SessionStore, _FURTHER
+        )
         try:
             self._artifact_store: Backend = backend_of(
                 "artifact_store", artifact_store, ArtifactStore

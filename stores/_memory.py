@@ -8,7 +8,17 @@ from threading import Lock
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ports import Event, Run, RunNotFound, Session, SessionNotFound, StorageError
+from ports import (
+    ArtifactRecord,
+    Event,
+    Maintenance,
+    Run,
+    RunNotFound,
+    Session,
+    SessionNotFound,
+    SessionQuery,
+    StorageError,
+)
 from ports._arguments import (
     EventQuery,
     RunQuery,
@@ -20,15 +30,24 @@ from ports._arguments import (
     session_argument,
     session_id_argument,
 )
+from stores._apart import ServingApart, served_apart
+from stores._event_log import EventLog
+from stores._memory_artifacts import MemoryArtifacts
+from stores._memory_maintenance import MemoryMaintenance
+from stores._memory_queries import MemoryQueries
 from stores._timeline import RunTimelines, Timeline
 from stores._waiting import EventWaiters, WaitingSessionStore
 
 __all__ = ["InMemorySessionStore"]
 
-_Kept = TypeVar("_Kept", Session, Run, Event)
+_Kept = TypeVar("_Kept", Session, Run, Event, ArtifactRecord)
 
 
-class InMemorySessionStore(WaitingSessionStore):
+@served_apart(SessionQuery)
+@served_apart(Maintenance, one_by_one=True)
+class InMemorySessionStore(
+    WaitingSessionStore, MemoryQueries, MemoryMaintenance, MemoryArtifacts, ServingApart
+):
     """Keeps everything in the memory of its process, and loses it with the process.
 
     It may be used by any number of threads, and in a `with` statement, which closes it::
@@ -41,14 +60,16 @@ class InMemorySessionStore(WaitingSessionStore):
     """
 
     def __init__(self) -> None:
+        self._maintaining = Lock()  # one at a time, and not held by others
         self._lock = Lock()  # held for everything below
         self._closed = False
         self._inserted = 0  # sessions, so far
         self._sessions = Timeline[Session]()
         self._runs = RunTimelines()
         self._events: dict[str, Event] = {}
-        # By session; the event with sequence number n is at index n - 1.
-        self._logs: dict[str, list[Event]] = {}
+        self._logs: dict[str, EventLog] = {}
+        self._registered = 0  # artifacts, so far
+        self._artifacts: dict[str, tuple[int, ArtifactRecord]] = {}
         self._waiters = EventWaiters(self._find_events)
 
     # Whether to keep and hand out copies. A process that serves remote callers only may set this to
@@ -73,6 +94,8 @@ class InMemorySessionStore(WaitingSessionStore):
             self._runs = RunTimelines()
             self._events = {}
             self._logs = {}
+            self._artifacts = {}
+        self._end_apart()
         self._waiters.close(_closed_error())
 
     def __enter__(self) -> Self:
@@ -139,10 +162,14 @@ class InMemorySessionStore(WaitingSessionStore):
         session_id_argument(session_id)
         with self._lock:
             self._check_open()
-            self._sessions.discard(session_id)
-            self._runs.discard_session(session_id)
-            for event in self._logs.pop(session_id, ()):
-                del self._events[event.id]
+            self._drop_session(session_id)
+
+    def _drop_session(self, session_id: str) -> None:
+        self._sessions.discard(session_id)
+        self._runs.discard_session(session_id)
+        log = self._logs.pop(session_id, None)
+        for event in () if log is None else log.events:
+            del self._events[event.id]
 
     def _put_session(self, session: Session) -> None:
         number = self._sessions.number_of(session.id)
@@ -222,7 +249,11 @@ class InMemorySessionStore(WaitingSessionStore):
         session_id_argument(session_id)
         with self._lock:
             self._check_open()
-            return len(self._logs.get(session_id, ()))
+            return self._last(session_id)
+
+    def _last(self, session_id: str) -> int:
+        log = self._logs.get(session_id)
+        return 0 if log is None else log.last
 
     def _append(self, events: list[Event]) -> list[Event]:
         with self._lock:
@@ -242,7 +273,7 @@ class InMemorySessionStore(WaitingSessionStore):
             if known is None:
                 before = latest.get(event.session_id)
                 if before is None:
-                    before = len(self._logs.get(event.session_id, ()))
+                    before = self._last(event.session_id)
                 known = new[event.id] = self._at(before + 1, event)
                 latest[event.session_id] = before + 1
             stored.append(known)
@@ -257,16 +288,14 @@ class InMemorySessionStore(WaitingSessionStore):
     def _keep(self, new: list[Event]) -> None:
         for event in new:
             self._events[event.id] = event
-            self._logs.setdefault(event.session_id, []).append(event)
+            self._logs.setdefault(event.session_id, EventLog()).append(event)
 
     def _find_events(self, query: EventQuery) -> list[Event]:
         with self._lock:
             self._check_open()
-            log = self._logs.get(query.session_id, [])
-            first = min(query.after or 0, len(log))
-            end = len(log) if query.before is None else min(max(query.before - 1, 0), len(log))
-            found = filter(query.matches, map(log.__getitem__, range(first, end)))
-            kept = _window(found, 0, query.limit, len(log))
+            log = self._logs.get(query.session_id) or EventLog()
+            found = filter(query.matches, log.between(query.after or 0, query.before))
+            kept = _window(found, 0, query.limit, len(log.events))
         return [self._own(event) for event in kept]
 
 

@@ -33,6 +33,10 @@ class Timeline(Generic[_Kept]):
     def __iter__(self) -> Iterator[_Kept]:
         return (self._by_id[place[2]][1] for place in self._places)
 
+    def numbered(self) -> list[tuple[int, _Kept]]:
+        """Return all objects, each with its number in the order of insertion."""
+        return [(place[1], kept) for place, kept in self._by_id.values()]
+
     def get(self, id: str) -> _Kept | None:
         """Return the object with this id, if there is one."""
         entry = self._by_id.get(id)
@@ -83,6 +87,10 @@ class RunTimelines:
         """Return the run with this id, if there is one."""
         entry = self._by_id.get(id)
         return None if entry is None else entry[1]
+
+    def numbered(self) -> list[tuple[int, Run]]:
+        """Return all runs, each with its number in the order of insertion."""
+        return list(self._by_id.values())
 
     def of_session(self, session_id: str) -> Timeline[Run]:
         """Return the runs of a session."""

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from ports import ArtifactStore, SessionStore
+from ports import ArtifactRegistry, ArtifactStore, Maintenance, SessionQuery, SessionStore
 from stores import (
     CompositeSessionStore,
     FileArtifactStore,
@@ -22,6 +22,11 @@ from tests.stores import postgresql
 from tests.stores.remote import Tree
 
 F = TypeVar("F", bound=Callable[[Path], AbstractContextManager[Any]])
+
+
+class FullSessionStore(SessionStore, SessionQuery, Maintenance, ArtifactRegistry):
+    """What our session stores offer."""
+
 
 SessionStoreFactory: TypeAlias = Callable[[Path], AbstractContextManager[SessionStore]]
 ArtifactStoreFactory: TypeAlias = Callable[[Path], AbstractContextManager[ArtifactStore]]
@@ -47,23 +52,35 @@ SESSION_STORES: dict[str, SessionStoreFactory] = {
     "sqlite_memory": lambda _: SQLAlchemySessionStore("sqlite:///:memory:"),
     "postgresql": lambda _: postgresql.empty_store(),
     "memory process": Tree(
-        SessionStore, lambda _: [Child(InMemorySessionStore, name="sessions")], keeper="sessions"
+        FullSessionStore,
+        lambda _: [Child(InMemorySessionStore, name="sessions")],
+        keeper="sessions",
     ),
     "sqlite process": Tree(
-        SessionStore,
+        FullSessionStore,
         lambda data: [Child(SQLAlchemySessionStore, _sqlite(data), name="sessions")],
     ),
     "memory composite": Tree(
-        SessionStore,
+        FullSessionStore,
         lambda data: [Child(InMemorySessionStore, name="sessions"), _files(data), _composite()],
         keeper="sessions",
     ),
     "sqlite hosted by the composite": Tree(
-        SessionStore,
+        FullSessionStore,
         lambda data: [
             _files(data),
             _composite(session_store=(SQLAlchemySessionStore, _sqlite(data))),
         ],
+    ),
+}
+
+# Those that answer queries as well.
+QUERY_STORES: dict[str, SessionStoreFactory] = {
+    **{name: SESSION_STORES[name] for name in ("memory", "memory process", "memory composite")},
+    "memory hosted by the composite": Tree(
+        FullSessionStore,
+        lambda data: [_files(data), _composite(session_store=(InMemorySessionStore, {}))],
+        keeper="store",
     ),
 }
 
