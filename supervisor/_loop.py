@@ -37,6 +37,8 @@ Reactor = asyncio.AbstractEventLoop
 _READ = select.POLLIN | select.POLLPRI
 _WRITE = select.POLLOUT
 _BROKEN = select.POLLERR | select.POLLHUP
+_READ_OR_BROKEN = _READ | _BROKEN
+_WRITE_OR_BROKEN = _WRITE | _BROKEN
 
 # poll(2) and epoll_wait(2) take so many milliseconds as fit an int.
 _LONGEST_WAIT = 86400.0
@@ -47,6 +49,9 @@ class Loop(asyncio.AbstractEventLoop):
 
     Args:
         spin: whether to look again for a moment before going to sleep; see ``_spin``.
+
+    Attributes:
+        turns: how often it has turned.
     """
 
     def __init__(self, *, spin: bool = False) -> None:
@@ -59,6 +64,7 @@ class Loop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._cancelled_timers = 0
         self._numbers = itertools.count()
+        self.turns = 0
         self._running = False
         self._closed = False
         self._wake_receiver, self._wake_sender = socket.socketpair()
@@ -231,12 +237,13 @@ class Loop(asyncio.AbstractEventLoop):
             self._wake_sender.close()
 
     def _turn(self) -> None:
+        self.turns += 1
         for fd, mask in self._wait():
-            if mask & (_READ | _BROKEN):
+            if mask & _READ_OR_BROKEN:
                 reader = self._readers.get(fd)
                 if reader is not None:
                     self._call(*reader)
-            if mask & (_WRITE | _BROKEN):
+            if mask & _WRITE_OR_BROKEN:
                 writer = self._writers.get(fd)
                 if writer is not None:
                     self._call(*writer)
@@ -244,10 +251,11 @@ class Loop(asyncio.AbstractEventLoop):
             self._ring()
         while self._end_of_turn:
             self._call(self._end_of_turn.popleft(), ())
-        for _ in range(len(self._ready)):
-            handle = self._ready.popleft()
-            if not handle.cancelled():
-                handle._run()
+        if self._ready:
+            for _ in range(len(self._ready)):
+                handle = self._ready.popleft()
+                if not handle.cancelled():
+                    handle._run()
 
     def _wait(self) -> list[tuple[int, int]]:
         patience = self._patience()

@@ -14,6 +14,7 @@ import struct
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 from supervisor._client.delivery import LinkLost, Request, Unreachable
@@ -38,6 +39,9 @@ __all__ = ["BlockingLink", "BlockingTransport"]
 
 _DONTWAIT = int(socket.MSG_DONTWAIT)
 
+# At each 32nd call it is looked whether there are other threads.
+_LOOK_AROUND = 31
+
 _forks = 0
 
 
@@ -61,6 +65,7 @@ class BlockingLink:
         self._timeouts: list[float | None] = [None, None]
         self._id = 0
         self._spin = Spin()
+        self._is_alone = threading.active_count() == 1
         self._is_own = _is_own(node, path)
         self.closed = False
 
@@ -101,7 +106,22 @@ class BlockingLink:
     def begin(self, request: Request) -> None:
         """Send a request, whose response ``finish`` waits for."""
         self._id = self._id % 0xFFFFFFFF + 1
-        self._send(request)
+        data: bytes | memoryview = request_prefix(self._id) + request.body
+        descriptors: Sequence[int] = ()
+        if request.blobs:
+            descriptors = [blob.fileno() for blob in request.blobs]
+        else:
+            # As a rule there is room for it, and nothing to wait for.
+            try:
+                sent = self._socket.send(data, _DONTWAIT)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                raise LinkLost(taken=False, sent=False) from None
+            if sent == len(data):
+                return
+            data = memoryview(data)[sent:]
+        self._send_all(data, descriptors, request)
 
     def finish(self, request: Request) -> Frame:
         """Wait for the response to the request sent last; after a CallTimeout, again if wanted."""
@@ -120,12 +140,9 @@ class BlockingLink:
             self.close()
             raise
 
-    def _send(self, request: Request) -> None:
-        descriptors = [blob.fileno() for blob in request.blobs]
-        self._send_all(request_prefix(self._id) + request.body, descriptors, request)
-
-    def _send_all(self, data: bytes, descriptors: list[int] | tuple[()], request: Request) -> None:
-        rest: bytes | memoryview = data
+    def _send_all(
+        self, rest: bytes | memoryview, descriptors: Sequence[int], request: Request
+    ) -> None:
         while True:
             self._limit(socket.SO_SNDTIMEO, 0, request)
             try:
@@ -158,7 +175,7 @@ class BlockingLink:
             try:
                 for frame in self._reader.feed(data, descriptors):
                     header = read_header(frame.data)
-                    if header.kind == RESPONSE and header.id == self._id:
+                    if header.id == self._id and header.kind == RESPONSE:
                         check_going_down(frame, header)
                         return frame
                     discard(frame)
@@ -168,7 +185,12 @@ class BlockingLink:
     def _receive_soon(self) -> tuple[bytes, list[int]] | None:
         """What comes within a moment; None where it is not worth to look for it, or not there."""
         spin = self._spin
-        if not spin.is_worth_it() or threading.active_count() > 1:
+        if not spin.is_worth_it():
+            return None
+        if self._id & _LOOK_AROUND == 0:
+            # Looking again would keep the interpreter from other threads.
+            self._is_alone = threading.active_count() == 1
+        if not self._is_alone:
             return None
         limit = now() + SPIN_SECONDS
         while now() < limit:

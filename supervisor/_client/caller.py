@@ -42,7 +42,6 @@ class Caller:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         timeout: float | None,
-        *,
         idempotent: bool = False,
     ) -> Any:
         """The result of an operation.

@@ -39,13 +39,19 @@ class Client:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """The method that calls the operation of this name."""
-        method = functools.partial(self._call, *self._interface.operation(name))
+        name, idempotent = self._interface.operation(name)
+        call, timeout, stretch = self._caller.call, self._timeout, self._interface.stretch
+        if self._interface.waits(name):
+
+            def method(*args: Any, **kwargs: Any) -> Any:
+                return call(name, args, kwargs, stretch(timeout, name, args), idempotent)
+        else:
+
+            def method(*args: Any, **kwargs: Any) -> Any:
+                return call(name, args, kwargs, timeout, idempotent)
+
         self.__dict__[name] = method
         return method
-
-    def _call(self, name: str, idempotent: bool, /, *args: Any, **kwargs: Any) -> Any:
-        timeout = self._interface.stretch(self._timeout, name, args)
-        return self._caller.call(name, args, kwargs, timeout, idempotent=idempotent)
 
     def close(self) -> None:
         """Close the connections; a further call makes new ones."""
@@ -147,6 +153,10 @@ class _Interface:
             known = ", ".join(sorted(self._known))
             raise AttributeError(f"{self._name} has no operation {name!r}; it has: {known}")
         return name, is_idempotent(method)
+
+    def waits(self, name: str) -> bool:
+        """Whether the operation takes a ``wait_timeout``."""
+        return name in self._waits
 
     def stretch(self, timeout: float | None, name: str, args: tuple[Any, ...]) -> float | None:
         """The timeout, stretched by a ``wait_timeout`` that is given by position."""

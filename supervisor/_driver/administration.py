@@ -25,7 +25,14 @@ from supervisor._server.endpoint import Connection
 from supervisor._server.responses import error_response, result_response
 from supervisor._supervisor import Supervisor, names_of
 from supervisor._wire.codec import CodecError, Decoder
-from supervisor._wire.frames import NOTIFICATION, REQUEST, Frame, FrameError, read_header
+from supervisor._wire.frames import (
+    NOTIFICATION,
+    REQUEST,
+    Frame,
+    FrameError,
+    close_all,
+    read_header,
+)
 
 if TYPE_CHECKING:
     from supervisor._driver.children import Running
@@ -73,8 +80,15 @@ class Administration:
 
     # --- requests and answers ------------------------------------------------------------------
 
-    def receive(self, connection: Connection, frame: Frame) -> None:
-        """Take a request up."""
+    def receive(self, connection: Connection, frames: list[Frame]) -> None:
+        """Take requests up."""
+        for frame in frames:
+            if connection.closed:
+                close_all(frame.descriptors)
+            else:
+                self._receive(connection, frame)
+
+    def _receive(self, connection: Connection, frame: Frame) -> None:
         try:
             header = read_header(frame.data)
             message = self._decoder.decode(frame.data, frame.descriptors)

@@ -23,7 +23,6 @@ from supervisor._forward.calls import ForwardedCall
 from supervisor._forward.forwarder import Remote
 from supervisor._forward.sweeper import Sweeper
 from supervisor._loop import Reactor
-from supervisor._server.endpoint import Connection
 from supervisor._wire.frames import Frame, Header, response_prefix
 
 __all__ = ["RemoteBackend"]
@@ -32,7 +31,6 @@ __all__ = ["RemoteBackend"]
 _RESENDS = 8
 
 Fail = Callable[[ForwardedCall, SupervisorError], None]
-Flush = Callable[[Connection], None]
 
 
 class RemoteBackend:
@@ -42,15 +40,13 @@ class RemoteBackend:
         loop: the loop to run on.
         route: which process, and which operations may be sent to it again.
         fail: is called with a call that cannot be answered, and why.
-        flush: is called with a connection that has an answer to be sent.
     """
 
-    def __init__(self, loop: Reactor, route: Remote, fail: Fail, flush: Flush) -> None:
+    def __init__(self, loop: Reactor, route: Remote, fail: Fail) -> None:
         self._loop = loop
         self._target: Target = route.target
         self._idempotent = route.idempotent
         self._fail = fail
-        self._flush = flush
         self._transport = LoopTransport(loop)
         self._channel: Channel | None = None
         self._last_channel: Channel | None = None
@@ -135,10 +131,9 @@ class RemoteBackend:
             return
         self._done(call)
         if call.finish():
-            call.connection.put(
+            call.connection.put_later(
                 response_prefix(call.id) + frame.data[header.body :], frame.descriptors
             )
-            self._flush(call.connection)
         discard(frame)
 
     def _done(self, call: ForwardedCall) -> None:

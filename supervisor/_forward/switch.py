@@ -9,7 +9,7 @@ from supervisor._forward.calls import ForwardedCall
 from supervisor._forward.forwarder import Forwarder, Hosted, Remote, Route
 from supervisor._forward.hosted import HostedBackend
 from supervisor._forward.remote import RemoteBackend
-from supervisor._loop import Reactor, end_of_turn
+from supervisor._loop import Reactor
 from supervisor._server.endpoint import Connection
 from supervisor._server.mailbox import DroppedCasts, mailbox_size, refusal
 from supervisor._server.responses import Response, error_response
@@ -38,12 +38,10 @@ class Switch:
 
     def __init__(self, loop: Reactor, forwarder: Forwarder) -> None:
         self._loop = loop
-        self._soon = end_of_turn(loop)
         self._forwarder = forwarder
         self._limit = mailbox_size(forwarder)
         self._dropped = DroppedCasts(loop)
         self._by_operation = self._connect(forwarder.routes())
-        self._unflushed: dict[Connection, None] = {}
 
     def _connect(self, routes: Mapping[str, Route]) -> dict[str, Backend]:
         backends: dict[int, Backend] = {}
@@ -58,12 +56,19 @@ class Switch:
     def _backend(self, route: Route) -> Backend:
         match route:
             case Remote():
-                return RemoteBackend(self._loop, route, self._fail, self._flush_later)
+                return RemoteBackend(self._loop, route, self._fail)
             case Hosted():
                 return HostedBackend(self._loop, route, self._answer, self._fail)
 
-    def receive(self, connection: Connection, frame: Frame) -> None:
-        """Pass a frame on."""
+    def receive(self, connection: Connection, frames: list[Frame]) -> None:
+        """Pass frames on."""
+        for frame in frames:
+            if connection.closed:
+                close_all(frame.descriptors)
+            else:
+                self._receive(connection, frame)
+
+    def _receive(self, connection: Connection, frame: Frame) -> None:
         try:
             header = read_header(frame.data)
         except FrameError:
@@ -81,14 +86,14 @@ class Switch:
         elif header.kind == REQUEST:
             known = ", ".join(sorted(self._by_operation))
             error = BadCall(f"there is no operation {header.operation!r}; there are: {known}")
-            self._put(connection, error_response(header.id, error))
+            connection.put_later(error_response(header.id, error).data)
         elif header.kind == NOTIFICATION and backend is not None and not backend.cast(frame.data):
             self._dropped.add("its backend does not read what it is sent")
 
     def _refuse(self, connection: Connection, header: Header) -> None:
         """The backend has not answered so many others yet."""
         if header.kind == REQUEST:
-            self._put(connection, refusal(header.id, self._limit))
+            connection.put_later(refusal(header.id, self._limit).data)
         else:
             self._dropped.add(f"its backend has {self._limit} others to carry out")
 
@@ -101,23 +106,8 @@ class Switch:
 
     def _answer(self, call: ForwardedCall, response: Response) -> None:
         if call.finish():
-            self._put(call.connection, response)
+            call.connection.put_later(response.data, response.descriptors)
 
     def _fail(self, call: ForwardedCall, error: Exception) -> None:
         told = self._forwarder.failure(call.operation, error)
         self._answer(call, error_response(call.id, told))
-
-    def _put(self, connection: Connection, response: Response) -> None:
-        connection.put(response.data, response.descriptors)
-        self._flush_later(connection)
-
-    def _flush_later(self, connection: Connection) -> None:
-        """Send its answers at the end of this turn, together with others for the same caller."""
-        if not self._unflushed:
-            self._soon(self._flush)
-        self._unflushed[connection] = None
-
-    def _flush(self) -> None:
-        unflushed, self._unflushed = self._unflushed, {}
-        for connection in unflushed:
-            connection.flush()

@@ -6,8 +6,8 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 
-from supervisor._loop import Reactor
-from supervisor._wire.frames import Frame, FrameError, FrameReader, close_all, frame_limit
+from supervisor._loop import Reactor, end_of_turn
+from supervisor._wire.frames import Frame, FrameError, FrameReader, frame_limit
 from supervisor._wire.outbox import Outbox
 from supervisor._wire.sockets import peer_is_allowed, receive
 
@@ -28,7 +28,17 @@ _ACCEPT_PAUSE = 0.05
 class Connection:
     """A connection to a caller."""
 
-    __slots__ = ("_endpoint", "_outbox", "_paused", "_reader", "_socket", "_writing", "closed")
+    __slots__ = (
+        "_alone",
+        "_endpoint",
+        "_held",
+        "_outbox",
+        "_paused",
+        "_reader",
+        "_socket",
+        "_writing",
+        "closed",
+    )
 
     def __init__(self, endpoint: Endpoint, sock: socket.socket) -> None:
         self._endpoint = endpoint
@@ -37,11 +47,45 @@ class Connection:
         self._outbox = Outbox()
         self._writing = False
         self._paused = False
+        # Whether answers wait for a flush.
+        self._held = False
+        # Whether what came last was one frame, as is likely then of what comes next.
+        self._alone = True
         self.closed = False
         endpoint.loop.add_reader(sock.fileno(), self._readable)
 
     def put(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
-        """Add a frame to what is to be sent; the descriptors stay the caller's."""
+        """Send a frame, unless answers are held; the descriptors stay the caller's."""
+        if self.closed:
+            return
+        if not self._held and not descriptors and not self._outbox.size:
+            try:
+                sent = self._socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                # The caller is gone, and so is its interest in the answers.
+                self.close()
+                return
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._add(data, descriptors)
+        if not self._held:
+            self.flush()
+
+    def put_later(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Send a frame at the end of this turn of the loop, together with others."""
+        if not self._held:
+            self._held = True
+            self._endpoint.flush_later(self)
+        self._add(data, descriptors)
+
+    def hold(self) -> None:
+        """Hold what is put until ``flush``: it is sent together."""
+        self._held = True
+
+    def _add(self, data: bytes, descriptors: Sequence[int]) -> None:
         if self.closed:
             return
         try:
@@ -52,6 +96,7 @@ class Connection:
 
     def flush(self) -> None:
         """Send as much as goes at once, and the rest when it can be."""
+        self._held = False
         if self.closed:
             return
         try:
@@ -60,14 +105,15 @@ class Connection:
             # The caller is gone, and so is its interest in the answers.
             self.close()
             return
-        loop = self._endpoint.loop
         if done == self._writing:
             self._writing = not done
+            loop = self._endpoint.loop
             if done:
                 loop.remove_writer(self._socket.fileno())
             else:
                 loop.add_writer(self._socket.fileno(), self.flush)
-        self._pause_or_resume()
+        if self._paused or not done:
+            self._pause_or_resume()
 
     def drain(self, seconds: float) -> None:
         """Send the rest, waiting for a slow caller for no longer than this."""
@@ -106,6 +152,10 @@ class Connection:
     def _readable(self) -> None:
         try:
             data, descriptors = receive(self._socket)
+            if self._alone and data and not descriptors and self._reader.is_between_frames:
+                take = self._endpoint.take_whole
+                if take is not None and take(self, data):
+                    return
             frames = self._reader.feed(data, descriptors) if data else None
         except BlockingIOError:
             return
@@ -119,32 +169,58 @@ class Connection:
         if frames is None:
             self.close()
             return
-        for frame in frames:
-            if self.closed:
-                close_all(frame.descriptors)
-            else:
-                self._endpoint.handle(self, frame)
+        self._alone = len(frames) == 1
+        self._endpoint.handle(self, frames)
 
 
-Handler = Callable[[Connection, Frame], None]
+Handler = Callable[[Connection, list[Frame]], None]
+Taker = Callable[[Connection, bytes], bool]
 
 
 class Endpoint:
-    """Takes up connections, and gives each frame to the handler.
+    """Takes up connections, and gives the frames that come to the handler.
 
     Args:
         loop: the loop to run on.
         listener: the listening socket.
-        handle: is called with each frame and its connection.
+        handle: is called with a connection and the frames that have come over it, which are the
+            handler's from here on; also if the connection is closed meanwhile.
+        take_whole: is called, where it is given, with a connection and bytes that are likely to be
+            one whole frame, and returns whether they were and it has seen to that.
     """
 
-    def __init__(self, loop: Reactor, listener: socket.socket, handle: Handler) -> None:
+    def __init__(
+        self,
+        loop: Reactor,
+        listener: socket.socket,
+        handle: Handler,
+        take_whole: Taker | None = None,
+    ) -> None:
         self.loop = loop
         self.handle = handle
+        self.take_whole = take_whole
         self.limit = frame_limit()
         self.connections: set[Connection] = set()
+        self._soon = end_of_turn(loop)
+        self._unflushed: list[Connection] = []
         self._listener = listener
         self._accepting = False
+
+    def hand_to(self, handle: Handler, take_whole: Taker | None = None) -> None:
+        """Give what comes to others."""
+        self.handle = handle
+        self.take_whole = take_whole
+
+    def flush_later(self, connection: Connection) -> None:
+        """Flush the connection at the end of this turn of the loop."""
+        if not self._unflushed:
+            self._soon(self._flush)
+        self._unflushed.append(connection)
+
+    def _flush(self) -> None:
+        unflushed, self._unflushed = self._unflushed, []
+        for connection in unflushed:
+            connection.flush()
 
     def open(self) -> None:
         """Begin to take up connections."""

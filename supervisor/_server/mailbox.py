@@ -7,6 +7,8 @@ yet waits in its sockets, where the kernel holds callers up; it is read, and jud
 loop turns: at least so often as ``_SLICE`` says, unless one operation alone takes longer. The
 answers to calls that the server itself makes come over connections of their own: no mailbox, full
 or not, is on their way.
+
+A request that comes alone, while nothing waits, need not wait either: it is carried out at once.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from typing import Any
 
 from supervisor import _validate as validate
 from supervisor._errors import Overloaded
-from supervisor._loop import Reactor, end_of_turn
-from supervisor._server.endpoint import Connection, Handler
+from supervisor._loop import Loop, Reactor, end_of_turn
+from supervisor._server.calls import Calls
+from supervisor._server.endpoint import Connection
 from supervisor._server.responses import Response, error_response
 from supervisor._wire.frames import REQUEST, Frame, FrameError, close_all, read_header
 
@@ -56,32 +59,54 @@ class Mailbox:
 
     Args:
         loop: the process's loop.
-        carry_out: is called with each request in turn, and its connection.
+        calls: what carries requests out.
 
     Attributes:
         size: how many requests may wait or be in flight.
-        in_flight: the requests that were begun and are not answered yet.
     """
 
-    def __init__(self, loop: Reactor, carry_out: Handler) -> None:
+    def __init__(self, loop: Reactor, calls: Calls) -> None:
         self.size = DEFAULT_SIZE
-        self.in_flight = 0
         self._loop = loop
         self._soon = end_of_turn(loop)
-        self._carry_out = carry_out
+        self._calls = calls
         self._waiting: deque[tuple[Connection, Frame] | Callable[[], object]] = deque()
         self._scheduled = False
         self._dropped = DroppedCasts(loop)
+        # Where the loop counts its turns: the one that requests were last carried out in as they
+        # came, and until when that may go on.
+        self._turns = loop if isinstance(loop, Loop) else None
+        self._turn = 0
+        self._until = 0.0
 
-    def receive(self, connection: Connection, frame: Frame) -> None:
-        """Take a frame in, or refuse it."""
-        if len(self._waiting) + self.in_flight >= self.size:
-            self._refuse(connection, frame)
-        else:
-            self._waiting.append((connection, frame))
-            if not self._scheduled:
-                self._scheduled = True
-                self._soon(self._work)
+    def carry_out_whole(self, connection: Connection, data: bytes) -> bool:
+        """Carry out at once what is one whole request, unless it has to wait; whether it was."""
+        if self._waiting or self._calls.in_flight >= self.size or not self._may_work():
+            return False
+        return self._calls.carry_out_whole(connection, data)
+
+    def receive(self, connection: Connection, frames: list[Frame]) -> None:
+        """Take frames in, or refuse them."""
+        for frame in frames:
+            if connection.closed:
+                close_all(frame.descriptors)
+            elif len(self._waiting) + self._calls.in_flight >= self.size:
+                self._refuse(connection, frame)
+            else:
+                self._waiting.append((connection, frame))
+        if self._waiting and not self._scheduled:
+            self._scheduled = True
+            self._soon(self._work)
+
+    def _may_work(self) -> bool:
+        """Whether this turn's slice is not over yet."""
+        if self._turns is None:
+            return False
+        if self._turns.turns != self._turn:
+            self._turn = self._turns.turns
+            self._until = time.monotonic() + _SLICE
+            return True
+        return time.monotonic() < self._until
 
     def add(self, callback: Callable[[], object]) -> None:
         """Call back in turn with the requests; this is the server's own, and has no bound."""
@@ -108,21 +133,26 @@ class Mailbox:
                 item()
                 continue
             connection, frame = item
-            self._carry_out(connection, frame)
+            if waiting and self._is_of(waiting[0], connection):
+                # Answers to one caller that follow one another are sent together.
+                connection.hold()
+            self._calls.carry_out(connection, frame)
             if not waiting:
                 connection.flush()
                 return
             if until is None:
                 until = time.monotonic() + _SLICE
             is_over = time.monotonic() > until
-            # Answers to one caller that follow one another are sent together.
-            following = waiting[0]
-            if is_over or not isinstance(following, tuple) or following[0] is not connection:
+            if is_over or not self._is_of(waiting[0], connection):
                 connection.flush()
             if is_over:
                 self._scheduled = True
                 self._loop.call_soon(self._work)
                 return
+
+    @staticmethod
+    def _is_of(item: object, connection: Connection) -> bool:
+        return isinstance(item, tuple) and item[0] is connection
 
     # --- beyond the bound ----------------------------------------------------------------------
 
@@ -138,7 +168,6 @@ class Mailbox:
             self._dropped.add(_waiting(self.size))
             return
         connection.put(refusal(header.id, self.size).data)
-        connection.flush()
 
 
 def refusal(call_id: int, size: int) -> Response:

@@ -3,49 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from functools import partial
-from types import CoroutineType
 from typing import Any, NoReturn
 
 from supervisor._context import Identity, is_main_thread
-from supervisor._errors import BadCall, NoProcess, StartError
+from supervisor._errors import StartError
 from supervisor._exit import Exit
 from supervisor._forward.forwarder import Forwarder
 from supervisor._forward.switch import Switch
 from supervisor._loop import Reactor, new_loop
 from supervisor._process.control import ControlPipe
 from supervisor._process.launch import unblock_signals
+from supervisor._server.calls import Calls
 from supervisor._server.endpoint import Connection, Endpoint
 from supervisor._server.heart import Heart
 from supervisor._server.mailbox import Mailbox, mailbox_size
 from supervisor._server.operations import (
-    Operation,
-    declared_errors,
-    find_operations,
     has_async_operations,
-    unknown,
 )
 from supervisor._server.responses import (
-    Response,
-    error_response,
     going_down_response,
-    result_response,
 )
 from supervisor._server.server import Server, serve_with
 from supervisor._spec import Child
-from supervisor._wire.blob import take_values
-from supervisor._wire.codec import CodecError, Decoder
-from supervisor._wire.frames import NOTIFICATION, REQUEST, Frame, FrameError, read_header
+from supervisor._wire.frames import REQUEST, Frame, FrameError, read_header
 
 __all__ = ["ServerProcess"]
 
@@ -74,17 +63,15 @@ class ServerProcess:
         self._loop: Reactor = (
             asyncio.new_event_loop() if has_async_operations(child.target) else new_loop(spin=True)
         )
-        self._mailbox = Mailbox(self._loop, self._carry_out)
-        self._endpoint = Endpoint(self._loop, listener, self._mailbox.receive)
-        self._decoder = Decoder()
-        # Replies that are not there yet: of asynchronous operations, and of futures.
-        self._later: dict[Any, tuple[Connection, int]] = {}
+        self._calls = Calls(self._loop, identity.instance, self._crash)
+        self._mailbox = Mailbox(self._loop, self._calls)
+        self._endpoint = Endpoint(
+            self._loop, listener, self._mailbox.receive, self._mailbox.carry_out_whole
+        )
         self._switch: Switch | None = None
         self._heart: Heart | None = None
         self._exit: Exit | None = None
         self._server: Any = None
-        self._operations: dict[str, Operation] = {}
-        self._declared: tuple[type[BaseException], ...] = ()
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -100,7 +87,7 @@ class ServerProcess:
         self._loop.add_reader(self._control.fileno(), self._controlled)
         if isinstance(self._server, Forwarder):
             self._switch = Switch(self._loop, self._server)
-            self._endpoint.handle = self._switch.receive
+            self._endpoint.hand_to(self._switch.receive)
         self._endpoint.open()
         if self._child.watchdog is not None:
             self._heart = Heart(self._loop, self._control, self._child.watchdog)
@@ -112,8 +99,7 @@ class ServerProcess:
     def _build(self) -> None:
         serve_with(self)
         self._server = self._child.target(*self._child.args, **self._child.kwargs)
-        self._operations = find_operations(self._server)
-        self._declared = declared_errors(self._server)
+        self._calls.serve(self._server)
         self._mailbox.size = mailbox_size(self._server)
         if isinstance(self._server, Server):
             self._server.on_start()
@@ -173,12 +159,12 @@ class ServerProcess:
 
     def _release_callers(self, exit: Exit) -> None:
         """Tell who still waits that the answer will not come."""
-        for connection, call_id in self._later.values():
-            self._put(connection, going_down_response(call_id, exit, taken=True))
+        for connection, call_id in self._calls.later.values():
+            connection.put(going_down_response(call_id, exit, taken=True).data)
         for connection, frame in self._mailbox.take_all():
             waiting = _request_id(frame)
             if waiting is not None:
-                self._put(connection, going_down_response(waiting, exit, taken=False))
+                connection.put(going_down_response(waiting, exit, taken=False).data)
         for connection in tuple(self._endpoint.connections):
             connection.drain(_DRAIN_SECONDS)
 
@@ -194,7 +180,7 @@ class ServerProcess:
         exit = _error_exit(error)
         self._stop_serving()
         if connection is not None and call_id is not None:
-            self._put(connection, going_down_response(call_id, exit, taken=True))
+            connection.put(going_down_response(call_id, exit, taken=True).data)
         self._control.send("crash", doing, _summary(args))
         second = self._terminate(exit)
         if second is not None:
@@ -240,7 +226,7 @@ class ServerProcess:
     def _running_task(self) -> asyncio.Task[Any] | None:
         """The asynchronous operation that calls, if one does."""
         task = asyncio.current_task(self._loop) if is_main_thread() else None
-        return task if task in self._later else None
+        return task if task in self._calls.later else None
 
     def _carry_out_later(self, method: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
@@ -249,144 +235,12 @@ class ServerProcess:
             self._crash(error, f"call_later({getattr(method, '__name__', method)})", args)
         if asyncio.iscoroutine(result):
             later = self._loop.create_task(result)
-            later.add_done_callback(partial(self._finished, "call_later", args, None, None))
+            later.add_done_callback(partial(self._finished_later, args))
 
-    # --- calls ---------------------------------------------------------------------------------
-
-    def _carry_out(self, connection: Connection, frame: Frame) -> None:
-        try:
-            message = self._decoder.decode(frame.data, frame.descriptors)
-        except CodecError as error:
-            self._refuse_undecodable(connection, frame, error)
-            return
-        try:
-            call_id, name, args, kwargs, extras = _parts(message)
-        except (ValueError, TypeError, IndexError, KeyError) as error:
-            logger.warning("a connection is closed: %s: not a call: %.100r", error, message)
-            connection.close()
-            return
-        if extras and self._is_void(connection, call_id, extras):
-            return
-        operation = self._operations.get(name) if isinstance(name, str) else None
-        if operation is None:
-            self._refuse(connection, call_id, unknown(self._server, name, self._operations))
-        elif type(args) is not list or type(kwargs) is not dict:
-            self._refuse(connection, call_id, BadCall(f"{name}: params are [args, kwargs]"))
-        else:
-            if frame.descriptors and not operation.blobs:
-                try:
-                    args = take_values(args)
-                    kwargs = dict(zip(kwargs, take_values(list(kwargs.values())), strict=True))
-                except (OSError, ValueError) as error:
-                    refusal = BadCall(f"{name}: a large binary cannot be read: {error}")
-                    self._refuse(connection, call_id, refusal)
-                    return
-            self._operate(operation, args, kwargs, connection, call_id)
-
-    def _is_void(self, connection: Connection, call_id: int | None, extras: list[Any]) -> bool:
-        """Whether the call is for nobody: its caller has given up, or meant another process."""
-        deadline = extras[0]
-        if isinstance(deadline, float) and deadline < time.monotonic():
-            return True
-        if len(extras) > 1 and extras[1] != self._identity.instance:
-            self._refuse(connection, call_id, NoProcess("that run of the process has ended"))
-            return True
-        return False
-
-    def _operate(
-        self,
-        operation: Operation,
-        args: list[Any],
-        kwargs: dict[str, Any],
-        connection: Connection,
-        call_id: int | None,
-    ) -> None:
-        try:
-            result = operation.method(*args, **kwargs)
-        except self._declared as error:
-            self._refuse(connection, call_id, error)
-            return
-        except BaseException as error:  # noqa: BLE001  a bug, unless the caller's
-            misfit = operation.misfit(args, kwargs, error) if isinstance(error, TypeError) else None
-            if misfit is not None:
-                self._refuse(connection, call_id, misfit)
-                return
-            self._crash(error, operation.name, (args, kwargs), connection, call_id)
-        if isinstance(result, CoroutineType):
-            result = self._loop.create_task(result)
-        elif not isinstance(result, concurrent.futures.Future):
-            self._reply(operation.name, (args, kwargs), connection, call_id, result)
-            return
-        self._mailbox.in_flight += 1
-        if call_id is not None:
-            self._later[result] = (connection, call_id)
-        done = partial(self._finished, operation.name, (args, kwargs), connection, call_id)
-        if isinstance(result, asyncio.Future):
-            result.add_done_callback(done)
-        else:
-            result.add_done_callback(lambda future: self._finished_elsewhere(done, future))
-
-    def _finished_elsewhere(self, done: Callable[[Any], None], future: Any) -> None:
-        """A future is done: maybe in another thread, so the rest happens in this one."""
-        self._loop.call_soon_threadsafe(done, future)
-
-    def _finished(
-        self,
-        name: str,
-        args: object,
-        connection: Connection | None,
-        call_id: int | None,
-        future: Any,
-    ) -> None:
-        self._later.pop(future, None)
-        if connection is not None:
-            self._mailbox.in_flight -= 1
-        if future.cancelled():
-            error: BaseException | None = asyncio.CancelledError()
-        else:
-            error = future.exception()
-        if error is None:
-            if connection is not None:
-                self._reply(name, args, connection, call_id, future.result())
-                connection.flush()
-        elif connection is not None and isinstance(error, self._declared):
-            self._refuse(connection, call_id, error)
-            connection.flush()
-        else:
-            self._crash(error, name, args, connection, call_id)
-
-    # --- replies -------------------------------------------------------------------------------
-
-    def _reply(
-        self, name: str, args: object, connection: Connection, call_id: int | None, result: Any
-    ) -> None:
-        if call_id is None:
-            return
-        try:
-            response = result_response(call_id, result)
-        except (CodecError, OSError) as error:
-            self._crash(error, f"the result of {name}", args, connection, call_id)
-        self._put(connection, response)
-
-    def _refuse(self, connection: Connection, call_id: int | None, error: BaseException) -> None:
-        if call_id is None:
-            logger.warning("a cast is dropped: %s", error)
-            return
-        self._put(connection, error_response(call_id, error))
-
-    def _refuse_undecodable(self, connection: Connection, frame: Frame, error: CodecError) -> None:
-        try:
-            header = read_header(frame.data)
-        except FrameError as garbage:
-            logger.warning("a connection is closed: %s", garbage)
-            connection.close()
-            return
-        cause = error.__cause__
-        answer = cause if isinstance(cause, self._declared) else BadCall(f"the call {error}")
-        self._refuse(connection, header.id if header.kind == REQUEST else None, answer)
-
-    def _put(self, connection: Connection, response: Response) -> None:
-        connection.put(response.data, response.descriptors)
+    def _finished_later(self, args: tuple[Any, ...], task: asyncio.Task[Any]) -> None:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None:
+            self._crash(error, "call_later", args)
 
 
 _STOPPED = "stopped by the supervisor"
@@ -394,25 +248,6 @@ _STOPPED = "stopped by the supervisor"
 
 def _raise_system_exit(*_: object) -> NoReturn:
     raise SystemExit(_STOPPED)
-
-
-def _parts(message: Any) -> tuple[int | None, Any, Any, Any, list[Any]]:
-    """The call's id (None of a cast), operation, args, kwargs, and what the runtime added.
-
-    Raises:
-        ValueError, TypeError, IndexError, KeyError: it is no call.
-    """
-    call_id = None
-    if message[0] == REQUEST:
-        _, call_id, name, params = message
-        if type(call_id) is not int or not 0 <= call_id < 1 << 64:
-            raise ValueError("its id is no number")
-    elif message[0] == NOTIFICATION:
-        _, name, params = message
-    else:
-        raise ValueError("neither a request nor a notification")
-    args, kwargs, *extras = params
-    return call_id, name, args, kwargs, extras
 
 
 def _error_exit(error: BaseException) -> Exit:

@@ -10,7 +10,7 @@ import msgpack
 from supervisor._errors import BadCall
 from supervisor._exit import Exit
 from supervisor._wire.blob import THRESHOLD, Blob
-from supervisor._wire.codec import VIEW, GoingDown, encode
+from supervisor._wire.codec import VIEW, GoingDown, encode, encode_result
 from supervisor._wire.frames import frame_limit, response_prefix
 
 __all__ = ["Response", "error_response", "going_down_response", "result_response"]
@@ -40,7 +40,7 @@ def result_response(call_id: int, result: Any) -> Response:
         return Response(response_prefix(call_id) + _NIL + _NIL)
     if isinstance(result, _BINARY):
         return _binary_response(call_id, result)
-    data = response_prefix(call_id) + _NIL + encode(result)
+    data = response_prefix(call_id) + _NIL + encode_result(result)
     if len(data) > frame_limit():
         return error_response(call_id, _too_large(len(data)))
     return Response(data)

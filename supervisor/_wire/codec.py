@@ -46,6 +46,7 @@ __all__ = [
     "GoingDown",
     "encode",
     "encode_error",
+    "encode_result",
     "pack_spec",
     "unpack_spec",
 ]
@@ -97,6 +98,23 @@ def encode(value: Any, blobs: list[Blob] | None = None) -> bytes:
         raise CodecError(f"cannot be encoded: {error}") from error
 
 
+def encode_result(value: Any) -> bytes:
+    """The same, by a shorter way where it is an object of a declared type."""
+    if not hasattr(value, "__to_wire__") or isinstance(value, type):
+        return encode(value)
+    payload = _fields(value)
+    return _extension_head(VALUE, len(payload)) + payload
+
+
+def _extension_head(code: int, size: int) -> bytes:
+    """What stands before the payload of an extension type."""
+    if size < 0x100:
+        return b"\xc7%c%c" % (size, code)
+    if size < 0x10000:
+        return b"\xc8" + size.to_bytes(2, "big") + b"%c" % code
+    return b"\xc9" + size.to_bytes(4, "big") + b"%c" % code
+
+
 # Packers are not reentrant, and a declared type packs its fields while its holder is being packed:
 # so each level takes a packer that is free. Appending and popping are atomic.
 _free: list[msgpack.Packer] = []
@@ -119,9 +137,8 @@ def _packer(default: Callable[[Any], Any]) -> msgpack.Packer:
 
 
 def _default(value: Any) -> msgpack.ExtType:
-    to_wire = getattr(value, "__to_wire__", None)
-    if to_wire is not None and not isinstance(value, type):
-        return msgpack.ExtType(VALUE, _fields(value))
+    if hasattr(value, "__to_wire__") and not isinstance(value, type):
+        return _extension(VALUE, _fields(value))
     if isinstance(value, GoingDown):
         return msgpack.ExtType(GOING_DOWN, _pack((value.taken, value.exit), _default))
     if isinstance(value, datetime):
@@ -136,15 +153,31 @@ def _default(value: Any) -> msgpack.ExtType:
     raise CodecError(f"a {type(value).__name__} cannot be encoded: {value!r:.100}")
 
 
+def _extension(code: int, payload: bytes) -> msgpack.ExtType:
+    # Its own constructor checks what is known here.
+    return tuple.__new__(msgpack.ExtType, (code, payload))
+
+
+# How the types are called whose objects were met: as many as there are classes.
+_type_names: dict[type, str] = {}
+
+
+def _name_of(kind: type) -> str:
+    name = _type_names[kind] = type_name(kind)
+    return name
+
+
 def _fields(value: Any) -> bytes:
     """The payload of a declared type; if it has none, that type is asked what is wrong with it."""
+    kind = type(value)
     fields = value.__to_wire__()
+    name = _type_names.get(kind) or _name_of(kind)
     try:
-        return _pack((type_name(type(value)), *fields), _default)
+        return _pack((name, *fields), _default)
     except Exception as error:  # noqa: BLE001  whatever the fields hold
         problem = error if isinstance(error, CodecError) else CodecError(str(error))
         try:
-            type(value).__from_wire__(list(fields))
+            kind.__from_wire__(list(fields))
         except Exception as refusal:  # noqa: BLE001  whatever the type says of such fields
             problem.refusal = refusal
         raise problem from None
@@ -244,8 +277,10 @@ class Decoder:
             CodecError: the bytes, or a type that they name, are not understood; or a domain type
                 refused its fields with an error of its own (``__cause__``).
         """
-        blobs = [Blob(descriptor, 0) for descriptor in descriptors]
-        hook = self._hook if not blobs else lambda code, payload: self._with(blobs, code, payload)
+        hook = self._hook
+        if descriptors:
+            blobs = [Blob(descriptor, 0) for descriptor in descriptors]
+            hook = lambda code, payload: self._with(blobs, code, payload)
         try:
             return msgpack.unpackb(
                 data,

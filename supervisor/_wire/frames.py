@@ -111,6 +111,11 @@ class FrameReader:
             raise
         return self._cut(data, first_begin, ends, descriptors)
 
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether the next byte begins a frame."""
+        return not self._chunks
+
     def close(self) -> None:
         """Close the descriptors of the frame that has not come to its end."""
         close_all(self._descriptors)

@@ -46,12 +46,25 @@ class Outbox:
         Raises:
             OSError: the connection is broken.
         """
-        while self._queue:
+        queue = self._queue
+        if len(queue) == 1 and not queue[0][1]:
+            # The usual case, without ado.
+            data = queue[0][0]
+            try:
+                sent = sock.send(data)
+            except BlockingIOError:
+                return False
+            self.size -= sent
+            if sent == len(data):
+                queue.popleft()
+                return True
+            queue[0] = (memoryview(data)[sent:], ())
+        while queue:
             data, descriptors = self._next()
             try:
                 sent = send(sock, data, descriptors) if descriptors else sock.send(data)
             except BlockingIOError:
-                self._queue.appendleft((data, descriptors))
+                queue.appendleft((data, descriptors))
                 return False
             except OSError:
                 _close(descriptors)
@@ -59,7 +72,7 @@ class Outbox:
             _close(descriptors)
             self.size -= sent
             if sent < len(data):
-                self._queue.appendleft((memoryview(data)[sent:], ()))
+                queue.appendleft((memoryview(data)[sent:], ()))
         return True
 
     def _next(self) -> tuple[bytes | memoryview, tuple[int, ...]]:
