@@ -73,8 +73,16 @@ def backend_of(option: str, value: Any, port: type, further: Sequence[type] = ()
         return _HostedBackend(option, value, ports)
     raise ValidationError(
         f"{option} must be a registered name, a Ref, (a {port.__name__} class, its arguments) or a "
-        f"{port.__name__}, not {value!r:.200}"
+        f"{port.__name__}, not {_shown(value)}"
     )
+
+
+def _shown(value: Any) -> str:
+    """An option without a store's arguments: there may be credentials among them."""
+    if isinstance(value, tuple) and value and isinstance(value[0], type):
+        return f"a {value[0].__name__} and {len(value) - 1} more"
+    containers = (tuple, list, Mapping)
+    return f"a {type(value).__name__}" if isinstance(value, containers) else f"{value!r:.200}"
 
 
 def _operations(ports: Sequence[type]) -> frozenset[str]:
