@@ -7,7 +7,6 @@ A key never becomes a path: its digest does, so that no key can leave the root, 
 clash with another on a file system that folds case.
 """
 
-import hashlib
 import mmap
 import os
 import threading
@@ -18,13 +17,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from ports import BytesLike, NotFound, StorageError, ValidationError
-from ports._arguments import artifact_data, artifact_key
+from ports._arguments import artifact_data
 from stores._file_io import copy_all, make_folders, read_all, sync, sync_folder, write_all
 from stores._file_scratch import ScratchFolder
 from stores._file_serving import FileServing
-
-# How much of a key an error shows.
-_KEY_SHOWN = 100
+from stores._keys import digest_of_key, printable, shortened, shown
 
 
 class FileArtifactStore(FileServing):
@@ -158,7 +155,7 @@ class FileArtifactStore(FileServing):
                 return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
                 raise NotFound(
-                    f"no artifact is stored under {_shown(key)}", details={"key": _shortened(key)}
+                    f"no artifact is stored under {shown(key)}", details={"key": shortened(key)}
                 ) from None
 
     def _put(self, key: str, write: Callable[[int], None]) -> None:
@@ -200,11 +197,11 @@ class FileArtifactStore(FileServing):
 
     def _scratch_folder(self) -> ScratchFolder:
         if (scratch := self._scratch) is None:
-            raise StorageError(f"the artifact store in {_printable(self._root)} is closed")
+            raise StorageError(f"the artifact store in {printable(self._root)} is closed")
         return scratch
 
     def _path(self, key: str) -> str:
-        digest = hashlib.sha256(artifact_key(key).encode("utf-8", "surrogatepass")).hexdigest()
+        digest = digest_of_key(key)
         return f"{self._objects}/{digest[:2]}/{digest}"
 
 
@@ -215,12 +212,12 @@ def _reported(what: str, path: str, key: str | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        details: dict[str, Any] = {"path": _printable(path), "reason": reason}
+        details: dict[str, Any] = {"path": printable(path), "reason": reason}
         details["errno"] = error.errno
         if key is not None:
-            details["key"] = _shortened(key)
-            what = f"{what} {_shown(key)}"
-        message = f"cannot {what}: {reason} ({_printable(path)})"
+            details["key"] = shortened(key)
+            what = f"{what} {shown(key)}"
+        message = f"cannot {what}: {reason} ({printable(path)})"
         raise StorageError(message, details=details) from error
 
 
@@ -228,17 +225,3 @@ def _remove(path: str) -> None:
     # Where it is in place already, what failed was making its name last.
     with suppress(FileNotFoundError):
         os.unlink(path)
-
-
-def _shortened(key: str) -> str:
-    """Return a key as an error's details can carry it: not endless, and without lone surrogates."""
-    printable = _printable(key[:_KEY_SHOWN])
-    return printable if len(key) <= _KEY_SHOWN else f"{printable}... ({len(key)} characters)"
-
-
-def _shown(key: str) -> str:
-    return repr(_shortened(key))
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
