@@ -57,6 +57,7 @@ STORES = [
     "CompositeSessionStore",
     "FileArtifactStore",
     "InMemorySessionStore",
+    "S3ArtifactStore",
     "SQLAlchemySessionStore",
 ]
 

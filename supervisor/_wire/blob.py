@@ -11,7 +11,7 @@ import fcntl
 import mmap
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 __all__ = ["THRESHOLD", "Blob", "BytesLike", "copy_to_descriptor"]
@@ -52,14 +52,25 @@ class Blob:
         Raises:
             OSError: there is no memory, or no descriptor, for it.
         """
+        return cls.of_chunks((data,), as_view=as_view)
+
+    @classmethod
+    def of_chunks(cls, chunks: Iterable[BytesLike], *, as_view: bool = False) -> Self:
+        """A blob that holds these pieces, one after the other.
+
+        Raises:
+            OSError: there is no memory, or no descriptor, for it.
+        """
         descriptor = _memory_file()
         try:
-            copy_to_descriptor(data, descriptor)
+            for chunk in chunks:
+                copy_to_descriptor(chunk, descriptor)
+            size = os.lseek(descriptor, 0, os.SEEK_CUR)
             _seal(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(descriptor, memoryview(data).nbytes, as_view=as_view)
+        return cls(descriptor, size, as_view=as_view)
 
     def fileno(self) -> int:
         """The descriptor; it stays the blob's.

@@ -15,10 +15,11 @@ from stores import (
     CompositeSessionStore,
     FileArtifactStore,
     InMemorySessionStore,
+    S3ArtifactStore,
     SQLAlchemySessionStore,
 )
 from supervisor import Child
-from tests.stores import postgresql
+from tests.stores import postgresql, s3
 from tests.stores.remote import Tree
 
 F = TypeVar("F", bound=Callable[[Path], AbstractContextManager[Any]])
@@ -39,6 +40,10 @@ def _sqlite(folder: Path) -> dict[str, str]:
 def _files(folder: Path) -> Child:
     options = {"root": f"{folder}/artifacts", "fsync": False}
     return Child(FileArtifactStore, options, name="artifacts")
+
+
+def _objects(_: Path) -> Child:
+    return Child(S3ArtifactStore, s3.options(s3.empty_bucket()), name="artifacts")
 
 
 def _composite(session_store: object = "sessions", artifact_store: object = "artifacts") -> Child:
@@ -99,6 +104,23 @@ ARTIFACT_STORES: dict[str, ArtifactStoreFactory] = {
                 artifact_store=(FileArtifactStore, {"root": f"{data}/artifacts", "fsync": False}),
             )
         ],
+    ),
+    "s3": s3.EmptyStore(),
+    "s3 process": Tree(ArtifactStore, lambda data: [_objects(data)], empty=s3.empty_bucket),
+    "s3 composite": Tree(
+        ArtifactStore,
+        lambda data: [Child(InMemorySessionStore, name="sessions"), _objects(data), _composite()],
+        empty=s3.empty_bucket,
+    ),
+    "s3 hosted by the composite": Tree(
+        ArtifactStore,
+        lambda data: [
+            _composite(
+                session_store=(InMemorySessionStore, {}),
+                artifact_store=(S3ArtifactStore, s3.options(s3.empty_bucket())),
+            )
+        ],
+        empty=s3.empty_bucket,
     ),
 }
 

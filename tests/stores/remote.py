@@ -21,14 +21,20 @@ class Tree:
         children: the specs, given a folder for their data; the last one is what is called.
         keeper: the id of the child that has to be started anew for the store to be empty; none,
             where what it keeps is in files, which are emptied under it.
+        empty: empties what it keeps elsewhere.
     """
 
     def __init__(
-        self, port: type, children: Callable[[Path], Sequence[Child]], keeper: str | None = None
+        self,
+        port: type,
+        children: Callable[[Path], Sequence[Child]],
+        keeper: str | None = None,
+        empty: Callable[[], object] = lambda: None,
     ) -> None:
         self._port = port
         self._children = children
         self._keeper = keeper
+        self._empty_elsewhere = empty
         self._stack = ExitStack()
         self._fresh = True
 
@@ -58,6 +64,7 @@ class Tree:
             yield client
 
     def _empty(self) -> None:
+        self._empty_elsewhere()
         if self._keeper is not None:
             self._tree.terminate_child(self._keeper)
             self._tree.restart_child(self._keeper)
