@@ -23,6 +23,8 @@ from supervisor._loop import new_loop
 from supervisor._names import Entry, Names
 from supervisor._node import REGISTRY, ROOT, Node, NodeLock, listen
 from supervisor._process.deathsig import adopt_orphans
+from supervisor._process.groups import share_groups
+from supervisor._process.guard import end_guard, start_guard
 from supervisor._process.launch import next_instance
 from supervisor._registry import Registry
 from supervisor._service_manager import ServiceManager, taken
@@ -38,6 +40,9 @@ logger = logging.getLogger("supervisor")
 _REGISTRY_QUICK_DEATHS = 5
 _REGISTRY_STABLE = 1.0
 _REGISTRY_PAUSE = 0.2
+
+# The guard does its work when all is over: a moment without it, after its own death, does no harm.
+_GUARD_PAUSE = 0.1
 
 # What shells add to the number of the signal that has ended a program.
 _STATUS_OF_SIGNAL = 128
@@ -79,6 +84,8 @@ class Root:
         self._registry_since = 0.0
         self._registry_deaths = 0
         self._registry_listener: socket.socket | None = None
+        self._groups = share_groups()
+        self._guard: int | None = None
         self._ended: Ended | None = None
         self._signals = 0
         self.forced_by: int | None = None
@@ -141,6 +148,7 @@ class Root:
             on_ended=self._finish,
         )
         self.process.on_stopping = self._on_stopping
+        self.process.children.on_other = self._other_gone
         self.process.on_extra_gone = self._registry_gone
         self.process.on_extra_said = self._registry_said
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -152,6 +160,7 @@ class Root:
     async def _boot(self) -> None:
         if self.process is None:
             raise RuntimeError("the root is not prepared")
+        self._start_guard()
         self._start_registry()
         await self.process.boot()
 
@@ -165,11 +174,31 @@ class Root:
             if registry is not None:
                 self._end_registry(registry)
             self.process.close()
+        if self._guard is not None:
+            end_guard(self._guard)
         if self._registry_listener is not None:
             self._registry_listener.close()
         self._logs.close()
         self._loop.close()
         self._lock.release()
+
+    # --- the guard -----------------------------------------------------------------------------
+
+    def _start_guard(self) -> None:
+        if self._groups is None or self._ended is not None:
+            return
+        try:
+            self._guard = start_guard(self._groups)
+        except OSError as error:
+            logger.error("the guard could not be started: %s", error)
+            self._loop.call_later(_GUARD_PAUSE, self._start_guard)
+
+    def _other_gone(self, pid: int) -> None:
+        """The guard, or an orphan that was adopted, is reaped."""
+        if pid == self._guard:
+            self._guard = None
+            logger.warning("the guard (pid %d) was killed; another is started", pid)
+            self._loop.call_later(_GUARD_PAUSE, self._start_guard)
 
     # --- the registry --------------------------------------------------------------------------
 

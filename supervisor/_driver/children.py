@@ -18,6 +18,7 @@ from supervisor._exit import Exit
 from supervisor._loop import Reactor
 from supervisor._node import Node, ProcessPath
 from supervisor._process.control import ControlPipe, Message
+from supervisor._process.groups import forget_group, note_group
 from supervisor._process.launch import Main, Plan, Process, launch, next_instance
 from supervisor._server.operations import prepare
 from supervisor._spec import Child, Kind
@@ -67,6 +68,9 @@ class Children:
         on_ready: is called with a child that has acknowledged its start.
         on_exit: is called with one that is gone, and why.
         on_message: is called with any other message.
+
+    Attributes:
+        on_other: is called with the pid of a process that was reaped, but is no child of ours.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Children:
         self._on_ready = on_ready
         self._on_exit = on_exit
         self._on_message = on_message
+        self.on_other: Callable[[int], None] = lambda _: None
         self._by_pid: dict[int, Running] = {}
         self._by_token: dict[int, Running] = {}
         self._starting: set[Running] = set()
@@ -143,6 +148,7 @@ class Children:
                 plan.log.close()
         if output is not None:
             output.started(process.pid)
+        note_group(process.pid)
         running = Running(token, spec, process, output=output)
         self._by_pid[process.pid] = self._by_token[token] = running
         self._starting.add(running)
@@ -233,11 +239,14 @@ class Children:
                 return
             # Before the pid is reaped, and may become another's, along with its group's number.
             _kill_group_of_dead(status.si_pid)
+            forget_group(status.si_pid)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(status.si_pid, 0)
             running = self._by_pid.pop(status.si_pid, None)
             if running is not None:
                 self._gone(running, status)
+            else:
+                self.on_other(status.si_pid)
 
     def _gone(self, running: Running, status: os.waitid_result) -> None:
         del self._by_token[running.token]

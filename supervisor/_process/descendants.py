@@ -8,7 +8,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-__all__ = ["end_descendants", "kill_descendants"]
+__all__ = ["Found", "all_processes", "end_descendants", "kill_descendants"]
 
 # What was killed is gone within milliseconds, unless the kernel holds it.
 _PATIENCE = 2.0
@@ -16,11 +16,14 @@ _PAUSE = 0.002
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
+    """A process, as proc(5) shows it; ``started`` is in clock ticks since the system was booted."""
+
     pid: int
     parent: int
     group: int
     session: int
+    started: int
     is_gone: bool
 
 
@@ -58,9 +61,9 @@ def _reap() -> None:
             continue
 
 
-def _descendants(pid: int) -> list[_Found]:
-    below: dict[int, list[_Found]] = {}
-    for found in _all():
+def _descendants(pid: int) -> list[Found]:
+    below: dict[int, list[Found]] = {}
+    for found in all_processes():
         below.setdefault(found.parent, []).append(found)
     line = list(below.get(pid, ()))
     for found in line:
@@ -68,7 +71,8 @@ def _descendants(pid: int) -> list[_Found]:
     return line
 
 
-def _all() -> list[_Found]:
+def all_processes() -> list[Found]:
+    """Every process there is; none where the system does not tell."""
     try:
         entries = os.listdir("/proc")
     except FileNotFoundError:
@@ -76,7 +80,7 @@ def _all() -> list[_Found]:
     return [found for entry in entries if entry.isdigit() and (found := _read(int(entry)))]
 
 
-def _read(pid: int) -> _Found | None:
+def _read(pid: int) -> Found | None:
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             # The name, in parentheses, may hold anything.
@@ -84,4 +88,5 @@ def _read(pid: int) -> _Found | None:
     except OSError:
         return None
     state, parent, group, session = fields[:4]
-    return _Found(pid, int(parent), int(group), int(session), state in (b"Z", b"X"))
+    is_gone = state in (b"Z", b"X")
+    return Found(pid, int(parent), int(group), int(session), int(fields[19]), is_gone)

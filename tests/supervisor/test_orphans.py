@@ -66,7 +66,7 @@ def test_kill_9_of_the_root(run_dir: Path) -> None:
     tree = spec().start()
     root = proc(tree.pid)
     everyone = {root, *descendants(root.pid)}
-    assert len(everyone) == 11
+    assert len(everyone) == 12
     root.kill()
     eventually(lambda: all_gone(everyone))
     assert tree.wait(5).signal == signal.SIGKILL
@@ -98,7 +98,7 @@ def test_the_tree_stops_in_order_when_the_process_that_started_it_dies(
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
         everyone = descendants(process.pid)
-        assert len(everyone) == 11
+        assert len(everyone) == 12
         process.send_signal(number)
         process.wait()
         eventually(lambda: all_gone(everyone))

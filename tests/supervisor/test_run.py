@@ -146,7 +146,7 @@ def test_with_threads_and_a_second_tree_afterwards(run_dir: Path) -> None:
 def test_kill_9_of_it(run_dir: Path) -> None:
     code = 'status = Supervisor([Child(Worker, name="w"), Child(task_that_waits)]).run()'
     with running(run_dir, code) as process:
-        everyone = eventually(lambda: len(found := descendants(process.pid)) == 3 and found)
+        everyone = eventually(lambda: len(found := descendants(process.pid)) == 4 and found)
         process.kill()
         process.wait()
         eventually(lambda: all_gone(everyone))

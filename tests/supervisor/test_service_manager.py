@@ -192,7 +192,7 @@ def test_each_signal_stops_in_order(run_dir: Path, journal: str, number: signal.
     children = f'[Child(Worker, {{"journal": {journal!r}}}, name="w")]'
     with running(run_dir, children) as process:
         eventually(lambda: lines(journal))
-        eventually(lambda: len(descendants(process.pid)) == 2)
+        eventually(lambda: len(descendants(process.pid)) == 3)
         # It has begun to run when it writes; a signal before it is ready would end its start.
         eventually(lambda: (ref := whereis("w")) is not None and ref.is_alive())
         process.send_signal(number)
@@ -210,9 +210,9 @@ def test_a_second_signal_kills_nested_trees_and_what_commands_have_started(
     children = f'[{deaf}, Supervisor([{inner}, Child(Slow, {{"stop": 600}}, shutdown=None)])]'
     with running(run_dir, children) as process:
         eventually(lambda: len(lines(journal)) == 3)
-        # The root's registry and deaf task; two supervisors, with sh, sleep, the task, the server.
+        # Registry, guard and deaf task; two supervisors, with sh, sleep, the task, the server.
         everyone = eventually(
-            lambda: found if len(found := descendants(process.pid)) == 8 else set()
+            lambda: found if len(found := descendants(process.pid)) == 9 else set()
         )
         process.send_signal(signal.SIGTERM)
         eventually(lambda: has_taken_signals(process.pid))
