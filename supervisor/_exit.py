@@ -52,10 +52,10 @@ class Exit:
         parts: list[str] = [self.reason]
         if self.signal is not None:
             parts.append(self.signal.name)
-        elif self.code:
-            parts.append(f"exit status {self.code}")
         if self.error:
             parts.append(self.error)
+        elif self.code:
+            parts.append(f"exit status {self.code}")
         return ": ".join(parts)
 
     def __to_wire__(self) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -43,6 +44,8 @@ _REGISTRY_PAUSE = 0.2
 
 # The guard does its work when all is over: a moment without it, after its own death, does no harm.
 _GUARD_PAUSE = 0.1
+
+_STDERR = 2
 
 # What shells add to the number of the signal that has ended a program.
 _STATUS_OF_SIGNAL = 128
@@ -88,6 +91,7 @@ class Root:
         self._guard: int | None = None
         self._ended: Ended | None = None
         self._signals = 0
+        self._shows_faults = False
         self.forced_by: int | None = None
         self.process: SupervisorProcess | None = None
 
@@ -132,6 +136,7 @@ class Root:
             self.process.kill_all()
 
     def _prepare(self) -> None:
+        self._show_faults()
         adopt_orphans()
         raise_descriptor_limit()
         identity = Identity(self._node, ROOT, self._spec.name, next_instance())
@@ -157,6 +162,12 @@ class Root:
             # Orphans come to process 1 from the beginning: some may have died before it listened.
             self._loop.call_soon(self.process.children.reap)
 
+    def _show_faults(self) -> None:
+        """Show the stacks at SIGSEGV and its like, on standard error; forks inherit that."""
+        if not faulthandler.is_enabled():
+            faulthandler.enable(file=_STDERR)
+            self._shows_faults = True
+
     async def _boot(self) -> None:
         if self.process is None:
             raise RuntimeError("the root is not prepared")
@@ -180,6 +191,8 @@ class Root:
             self._registry_listener.close()
         self._logs.close()
         self._loop.close()
+        if self._shows_faults:
+            faulthandler.disable()
         self._lock.release()
 
     # --- the guard -----------------------------------------------------------------------------
@@ -256,7 +269,13 @@ def run_tree(spec: Supervisor, node: str, run_dir: Any) -> int:
     try:
         with taken(os.environ) as settings:
             manager = ServiceManager(settings)
-            root = Root(spec, Node.named(node, run_dir), manager.ready, manager.stopping)
+            place = Node.named(node, run_dir)
+
+            def started() -> None:
+                logger.info("node %r runs: every child is ready", place.name)
+                manager.ready()
+
+            root = Root(spec, place, started, manager.stopping)
             manager.keep_told(root.loop)
             ended = root.run()
     finally:

@@ -19,6 +19,8 @@ logger = logging.getLogger("supervisor")
 
 _SECONDS = 1.0
 
+_MIB = 1024 * 1024
+
 
 class MemoryGuard:
     """Looks every second, and only while there is somebody to look at.
@@ -75,15 +77,15 @@ class MemoryGuard:
         resident = resident_bytes(running.process.pid)
         if resident is None or resident <= limit or running.condemned is not None:
             return
-        where = "/".join((*self._path, running.spec.id))
+        path = (*self._path, running.spec.id)
         pid = running.process.pid
-        extra = {"path": self._path, "child": running.spec.id, "pid": pid, "reason": "max_rss"}
+        extra = {"path": path, "child": running.spec.id, "pid": pid, "reason": "max_rss"}
         logger.error(
-            "%s (pid %d) holds %d bytes, and max_rss is %d",
-            where,
+            "%s (pid %d) holds %.1f MiB, and its max_rss is %.1f MiB",
+            "/".join(path),
             pid,
-            resident,
-            limit,
+            resident / _MIB,
+            limit / _MIB,
             extra=extra,
         )
         self._condemn(running)

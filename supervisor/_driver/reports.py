@@ -30,7 +30,14 @@ __all__ = ["log_report"]
 logger = logging.getLogger("supervisor")
 
 
-def log_report(path: ProcessPath, report: Report, pid: int | None, words: LastWords) -> None:
+def log_report(
+    path: ProcessPath,
+    report: Report,
+    pid: int | None,
+    words: LastWords,
+    *,
+    of_supervisor: bool = False,
+) -> None:
     """Write a report.
 
     Args:
@@ -38,6 +45,7 @@ def log_report(path: ProcessPath, report: Report, pid: int | None, words: LastWo
         report: what happened.
         pid: of the child's process, where it had one.
         words: what is known of the end of that process.
+        of_supervisor: whether the child is a supervisor: what it failed of, it has reported itself.
     """
     child = (*path, report.id)
     extra = {
@@ -55,7 +63,10 @@ def log_report(path: ProcessPath, report: Report, pid: int | None, words: LastWo
         "stderr": words.stderr,
         "oom": words.oom,
     }
-    logger.log(_level(report), "%s", _text("/".join(child), report, pid, words), extra=extra)
+    text = _text(child, report, pid, words)
+    if report.kind in ("start_failed", "child_ended"):
+        text += _details(report, words, of_supervisor=of_supervisor)
+    logger.log(_level(report), "%s", text, extra=extra)
 
 
 def _level(report: Report) -> int:
@@ -67,24 +78,29 @@ def _level(report: Report) -> int:
     return logging.DEBUG if orderly else logging.ERROR
 
 
-def _text(where: str, report: Report, pid: int | None, words: LastWords) -> str:
+def _text(child: ProcessPath, report: Report, pid: int | None, words: LastWords) -> str:
+    where = "/".join(child)
     exit = report.exit
     match report.kind:
         case "start_failed":
-            text = f"{where} (pid {pid}) did not start: {exit}"
+            below = "".join(f"{id}: " for id in words.path)
+            return f"{where} (pid {pid}) did not start: {below}{exit}"
         case "child_ended":
-            text = f"{where} (pid {pid}) ended: {exit}"
+            return f"{where} (pid {pid}) ended: {exit}"
         case "restarting":
             wait = f" in {report.delay:.2f} s" if report.delay else ""
             return f"{where} is restarted{wait} (restart {report.restarts})"
         case "killed":
             return f"{where} (pid {pid}) did not stop in time and was killed"
         case "gave_up":
-            return f"{where}: its supervisor gives up: {exit}"
-    return text + _details(report, words)
+            supervisor = (
+                f"supervisor {'/'.join(child[:-1])}" if child[1:] else "the root supervisor"
+            )
+            why = "" if exit is None or exit.error is None else exit.error
+            return f"{supervisor} gives up: {why.removeprefix('gave up: ')}"
 
 
-def _details(report: Report, words: LastWords) -> str:
+def _details(report: Report, words: LastWords, *, of_supervisor: bool) -> str:
     """What else is known of an end."""
     parts = []
     if words.operation is not None:
@@ -93,6 +109,6 @@ def _details(report: Report, words: LastWords) -> str:
         parts.append(f"  {words.oom}")
     if words.stderr and not (report.exit and report.exit.is_orderly):
         parts += ["  the last lines of its stderr:", *(f"    {line}" for line in words.stderr)]
-    if report.exit is not None and report.exit.traceback:
+    if report.exit is not None and report.exit.traceback and not of_supervisor:
         parts.append(report.exit.traceback.rstrip())
     return "".join(f"\n{part}" for part in parts)

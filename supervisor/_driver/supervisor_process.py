@@ -297,7 +297,14 @@ class SupervisorProcess:
     def _report(self, report: Report) -> None:
         running = self.children.get(report.token) or self._last_gone
         if running is not None and running.token == report.token:
-            log_report(self.identity.path, report, running.process.pid, running.words)
+            is_supervisor = running.kind == "supervisor"
+            log_report(
+                self.identity.path,
+                report,
+                running.process.pid,
+                running.words,
+                of_supervisor=is_supervisor,
+            )
         else:
             log_report(self.identity.path, report, None, LastWords())
 

@@ -14,6 +14,7 @@ from supervisor._node import ProcessPath
 from supervisor._process.status import process_state
 from supervisor._server.heart import BEATS, DUMP_SIGNAL
 from supervisor._spec import Child
+from supervisor._traceback import without_runtime
 
 __all__ = ["Watchdog"]
 
@@ -83,10 +84,11 @@ class Watchdog:
     def _is_hung(self, watch: _Watch) -> None:
         running = watch.running
         pid = running.process.pid
-        extra = {"path": self._path, "child": running.spec.id, "pid": pid, "reason": "watchdog"}
+        path = (*self._path, running.spec.id)
+        extra = {"path": path, "child": running.spec.id, "pid": pid, "reason": "watchdog"}
         logger.error(
             "%s (pid %d): its loop has not turned for %g s\n%s",
-            "/".join((*self._path, running.spec.id)),
+            "/".join(path),
             pid,
             watch.limit,
             watch.evidence(),
@@ -128,7 +130,9 @@ class _Watch:
         """The stacks, or why there are none."""
         stacks = os.pread(self._stacks, _MOST_STACKS, 0).decode("utf-8", "replace").rstrip()
         state = process_state(self.running.process.pid)
-        return stacks or _STATES.get(state, f"it shows no stacks; its process is in state {state}")
+        return without_runtime(stacks) or _STATES.get(
+            state, f"it shows no stacks; its process is in state {state}"
+        )
 
     def close(self) -> None:
         """Watch no more."""

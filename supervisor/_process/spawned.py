@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import socket
 import sys
@@ -22,6 +23,8 @@ def main(payload: int, control: int, listener: int, log: int) -> None:
         listener: the descriptor of the listening socket; -1 where there is none.
         log: the descriptor of the socket for what it logs; -1 where there is none.
     """
+    # A fork has that of its supervisor.
+    faulthandler.enable(file=2)
     kept = [descriptor for descriptor in (control, listener, log) if descriptor >= 0]
     for descriptor in kept:
         os.set_inheritable(descriptor, False)

@@ -8,13 +8,13 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from typing import Any, NoReturn
 
 from supervisor._exit import Exit
 from supervisor._process.control import ControlPipe
 from supervisor._process.launch import unblock_signals
 from supervisor._spec import Child
+from supervisor._traceback import format_error
 
 __all__ = ["run_task"]
 
@@ -40,7 +40,7 @@ def run_task(child: Child, control: ControlPipe) -> int:
     except SystemExit as error:
         exit = _exit_of(error)
     except BaseException as error:  # noqa: BLE001  whatever a function raises
-        exit = Exit("error", 1, error=repr(error), traceback=traceback.format_exc())
+        exit = Exit("error", 1, error=repr(error), traceback=format_error(error))
     # From here on a stop changes nothing any more.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     control.send("exit", exit)

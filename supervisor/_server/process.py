@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
@@ -34,6 +33,7 @@ from supervisor._server.responses import (
 )
 from supervisor._server.server import Server, serve_with
 from supervisor._spec import Child
+from supervisor._traceback import format_error
 from supervisor._wire.frames import REQUEST, Frame, FrameError, read_header
 
 __all__ = ["ServerProcess"]
@@ -109,7 +109,7 @@ class ServerProcess:
             self._control.send("exit", Exit("shutdown", 0))
             return 0
         what = error.error if isinstance(error, StartError) else repr(error)
-        self._control.send("failed", [], what, _traceback(error))
+        self._control.send("failed", [], what, format_error(error))
         return 1
 
     def _controlled(self) -> None:
@@ -251,11 +251,7 @@ def _raise_system_exit(*_: object) -> NoReturn:
 
 
 def _error_exit(error: BaseException) -> Exit:
-    return Exit("error", 1, error=repr(error), traceback=_traceback(error))
-
-
-def _traceback(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+    return Exit("error", 1, error=repr(error), traceback=format_error(error))
 
 
 def _summary(args: object) -> str:

@@ -150,7 +150,7 @@ def _default(value: Any) -> msgpack.ExtType:
         return msgpack.ExtType(SPEC, pack_spec(value))
     if isinstance(value, BaseException):
         return msgpack.ExtType(ERROR, encode_error(value))
-    raise CodecError(f"a {type(value).__name__} cannot be encoded: {value!r:.100}")
+    raise CodecError(f"holds a {type(value).__name__}, which cannot be encoded: {value!r:.100}")
 
 
 def _extension(code: int, payload: bytes) -> msgpack.ExtType:

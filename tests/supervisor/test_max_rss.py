@@ -91,7 +91,7 @@ def test_a_server_ends_in_order_and_comes_back(tree: SupervisorRef, log: Log, jo
     assert monitor.wait(20) == Exit("max_rss", 0)
     assert ref.call("pid") != before
     assert lines(journal)[1:3] == ["terminate worker shutdown", "close worker"]
-    assert log.has(f"c (pid {before}) holds ", f" bytes, and max_rss is {LIMIT}")
+    assert log.has(f"c (pid {before}) holds ", f" MiB, and its max_rss is {LIMIT / 2**20:.1f} MiB")
 
 
 def test_the_operation_that_runs_is_finished(tree: SupervisorRef) -> None:

@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from supervisor import Child, Command, Exit, Supervisor, connect
+from supervisor import Child, Command, Exit, ProcessDown, Supervisor, connect
 from supervisor._core.messages import Report
 from supervisor._driver.exits import LastWords
 from supervisor._driver.oom import OutOfMemoryKills
@@ -37,7 +38,12 @@ def test_a_crash(run_dir: Path) -> None:
         assert record["levelname"] == "ERROR"
         assert record["operation"] == "fail"
         assert record["arguments"] == "(['a bug'], {})"
-        assert "RuntimeError: a bug" in record["traceback"]
+        # It begins where the runtime has called the server's code.
+        lines = record["traceback"].splitlines()
+        assert lines[0] == "Traceback (most recent call last):"
+        assert "servers.py" in lines[1]
+        assert lines[-1] == "RuntimeError: a bug"
+        assert record["exit"] == "error: RuntimeError('a bug')"
         assert record["restarts"] == 0
         assert "inner/worker" in record["message"]
         assert "while it carried out fail(['a bug'], {})" in record["message"]
@@ -58,8 +64,41 @@ def test_a_failed_start_and_giving_up(run_dir: Path, journal: str) -> None:
         given_up = tree.wait_for(report="gave_up", path=["inner", "once"])
         assert given_up["levelname"] == "CRITICAL"
         assert tree.process.wait(20) != 0
+        assert given_up["message"].startswith("supervisor inner gives up: child 'once' needed")
         outer = tree.records(report="gave_up")[-1]
         assert outer["path"] == ["inner"]
+        assert outer["message"].startswith("the root supervisor gives up: child 'inner' needed")
+        # What is written already is not written again, and is there for who reads the record.
+        ended = tree.wait_for(report="child_ended", child="inner")
+        assert "Traceback" not in ended["message"]
+        assert "ValueError: not again" in ended["traceback"]
+
+
+def test_a_nested_supervisor_that_does_not_start_names_the_child(
+    run_dir: Path, journal: str
+) -> None:
+    child = Child(FailsAfterwards, {"journal": journal}, name="once")
+    with logged(Supervisor([Supervisor([child], id="inner")], max_restarts=1), run_dir) as tree:
+        inner = tree.ref.supervisor("inner")
+        os.kill(inner.pid or 0, signal.SIGKILL)
+        inner._caller.close()
+        failed = tree.wait_for(report="start_failed", child="inner")
+        why = "did not start: once: error: ValueError('not again')"
+        assert failed["message"] == f"inner (pid {failed['pid']}) {why}"
+        assert "ValueError: not again" in failed["traceback"]
+
+
+def test_a_fault_in_native_code_shows_its_stacks(run_dir: Path, capfd: Any) -> None:
+    methods = ("fork", "spawn")
+    children = [Child(Worker, name=method, start_method=method) for method in methods]
+    with logged(Supervisor(children), run_dir) as tree:
+        for name in methods:
+            with connect(name, retry=False) as client, pytest.raises(ProcessDown):
+                client.die(signal.SIGSEGV)
+            tree.wait_for(report="child_ended", child=name, exit="signal: SIGSEGV")
+    shown = capfd.readouterr().err
+    assert shown.count("Fatal Python error: Segmentation fault") == 2
+    assert shown.count("in die") == 2
 
 
 def test_a_forced_kill(run_dir: Path) -> None:
@@ -85,7 +124,7 @@ def test_the_last_lines_of_a_command_s_stderr(run_dir: Path) -> None:
         assert len(record["stderr"]) == 20
         assert record["stderr"][-1] == "ZeroDivisionError: division by zero"
         assert "ZeroDivisionError" in record["message"]
-        assert record["exit"].startswith("error: exit status 1")
+        assert record["exit"] == "error: exit status 1"
 
 
 def test_the_registry_s_death(run_dir: Path) -> None:

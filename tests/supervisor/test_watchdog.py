@@ -147,6 +147,7 @@ def test_a_server_that_hangs_shows_its_stacks_and_comes_back(
     assert log.has(f"w (pid {before}): its loop has not turned for {WATCHDOG} s", f"in {way}")
     if way == "in_python":
         assert log.has("in spin_here")
+    assert not log.has("in begin")
 
 
 def test_the_caller_of_what_hangs_is_told(tree: SupervisorRef) -> None:
