@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 
 BIN := $(VENV)/bin
-# What has been installed: what is needed to run, and what is needed to test as well.
+# What has been installed: what is needed to run, and what is needed to test or to measure as well.
 RUNS := $(VENV)/.runs
 TESTS := $(VENV)/.tests
+BENCHES := $(VENV)/.benches
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test soak check bench clean
@@ -34,7 +35,7 @@ check: $(TESTS)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(RUNS)
+bench: $(BENCHES)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 $(BIN)/python:
@@ -51,6 +52,13 @@ $(RUNS): pyproject.toml | $(BIN)/python
 $(TESTS): pyproject.toml | $(BIN)/python
 	@echo "installing regrow and what tests it into $(VENV) ..."
 	@$(PIP) --editable '.[test]'
+	@touch $(RUNS) $@
+
+# Benchmarks leave out what is not installed, and say so.
+$(BENCHES): pyproject.toml | $(BIN)/python
+	@echo "installing regrow and what it is measured beside into $(VENV) ..."
+	@$(PIP) --editable '.[bench]' || { \
+	  echo "not all of that can be had here: measuring without"; $(PIP) --editable .; }
 	@touch $(RUNS) $@
 
 clean:

@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks [NAME ...] [--quick] [--json FILE]``."""
+"""The command: ``python -m benchmarks [NAME ...] [--quick] [--json FILE] [--plot FILE]``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from typing import Any
 
 from benchmarks import blobs, latency, restart, scale, throughput
 from benchmarks._machine import describe, machine
+from benchmarks._plot import NotInstalled, plot
 from benchmarks._report import Report, Settings
-from benchmarks._table import bars_missed, render
+from benchmarks._table import render, render_bars
 from supervisor._measure import show_progress
 
 __all__ = ["main"]
@@ -36,7 +37,7 @@ _RESULTS = Path(__file__).parent / "results"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run benchmarks.
+    """Run benchmarks, or draw what a run has found.
 
     Returns:
         1 if one of them failed, else 0, whether or not they meet their bars: that depends on the
@@ -44,19 +45,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.draw is not None:
+        _draw(
+            json.loads(options.draw.read_text()), options.plot or options.draw.with_suffix(".svg")
+        )
+        return 0
     for name in options.names:
         if name not in BENCHMARKS:
             parser.error(f"there is no benchmark {name!r}; there are: {', '.join(BENCHMARKS)}")
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="regrow-bench-", dir=options.scratch) as scratch:
         settings = Settings(options.quick, Path(scratch), show_progress)
         facts = machine(settings.scratch)
         print(describe(facts), flush=True)
         names = options.names or list(BENCHMARKS)
         reports = [report for name in names if (report := _run(name, settings)) is not None]
-    missed = bars_missed(reports)
-    print(f"\nbars missed: {len(missed)}" + "".join(f"\n  {bar}" for bar in missed))
-    print(f"written to {_write(options.json, facts, reports)}")
+    print("\n" + render_bars(reports))
+    results = _results(facts, reports)
+    path = _write(options.json, results)
+    print(f"\n{time.monotonic() - began:.0f} s; written to {path}")
+    _draw(results, options.plot or path.with_suffix(".svg"))
     return 0 if len(reports) == len(names) else 1
+
+
+def _draw(results: Mapping[str, Any], path: Path) -> None:
+    try:
+        drawn = plot(results, path)
+    except NotInstalled as error:
+        print(f"no plot: {error}")
+    else:
+        print(f"drawn in {path}" if drawn else "no plot: nothing here has a chart")
 
 
 def _run(name: str, settings: Settings) -> Report | None:
@@ -77,21 +95,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--quick", action="store_true", help="few rounds: not for comparisons")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the results")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="where to draw them (default: beside the results)"
+    )
+    parser.add_argument(
+        "--draw", type=Path, metavar="RESULTS", help="measure nothing, draw what a run has written"
+    )
     parser.add_argument("--scratch", metavar="DIR", help="a folder on the disk to be measured")
     return parser
 
 
-def _write(path: Path | None, facts: dict[str, Any], reports: Sequence[Report]) -> Path:
-    now = datetime.now(UTC)
-    if path is None:
-        _RESULTS.mkdir(exist_ok=True)
-        path = _RESULTS / f"{now:%Y%m%dT%H%M%SZ}.json"
-    content = {
-        "measured_at": now.isoformat(),
+def _results(facts: dict[str, Any], reports: Sequence[Report]) -> dict[str, Any]:
+    results = {
+        "measured_at": datetime.now(UTC).isoformat(),
         "machine": facts,
         "reports": [report.to_map() for report in reports],
     }
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    # What is drawn from the file and what is drawn at once is the same.
+    decoded: dict[str, Any] = json.loads(json.dumps(results))
+    return decoded
+
+
+def _write(path: Path | None, results: Mapping[str, Any]) -> Path:
+    if path is None:
+        _RESULTS.mkdir(exist_ok=True)
+        path = _RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     return path
 
 

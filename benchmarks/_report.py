@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from benchmarks._harness import Samples, ratios
 from supervisor._measure import Percentiles, Spread, median, spread_of
 
-__all__ = ["Bar", "Line", "Report", "Settings", "latency_line", "rate_line"]
+__all__ = ["Bar", "Chart", "Line", "Report", "Settings", "latency_line", "rate_line"]
+
+T = TypeVar("T")
 
 Progress = Callable[[str, int, int], None]
 
@@ -29,8 +31,8 @@ class Settings:
     scratch: Path
     progress: Progress
 
-    def pick(self, full: int, quick: int) -> int:
-        """One of two numbers."""
+    def pick(self, full: T, quick: T) -> T:
+        """One of two values."""
         return quick if self.quick else full
 
 
@@ -90,6 +92,27 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Chart:
+    """What is better drawn than written.
+
+    Attributes:
+        title: what is shown.
+        x: what its horizontal axis says.
+        y: what its vertical axis says; empty where there are bars.
+        lines: points, joined to a line, by what they are; both axes are logarithmic.
+        from_zero: whether the vertical one begins at 0 instead.
+        bars: lengths by what they are, where these are shown instead, on a logarithmic axis.
+    """
+
+    title: str
+    x: str
+    y: str = ""
+    lines: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    from_zero: bool = False
+    bars: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What one benchmark has found.
 
@@ -99,6 +122,7 @@ class Report:
         lines: what it has found.
         notes: how it was set up, and what else there is to know.
         seconds: how long it took.
+        charts: what is drawn of it.
     """
 
     name: str
@@ -106,6 +130,7 @@ class Report:
     lines: Sequence[Line]
     notes: Sequence[str] = field(default_factory=tuple)
     seconds: float = 0.0
+    charts: Sequence[Chart] = ()
 
     def to_map(self) -> dict[str, Any]:
         """The report as JSON data."""
@@ -123,13 +148,23 @@ def latency_line(
     *,
     baseline: tuple[str, Sequence[Samples]] | None = None,
     bars: Iterable[Bar] = (),
+    as_speed: bool = False,
 ) -> Line:
-    """A line of latencies: the median of the rounds' medians, and percentiles of all."""
+    """A line of latencies: the median of the rounds' medians, and percentiles of all.
+
+    Where it is compared as a speed, the ratio says how many times as fast it is as its baseline,
+    not how many times as long it takes.
+    """
+    if baseline is None:
+        ratio = None
+    else:
+        pair = (baseline[1], rounds) if as_speed else (rounds, baseline[1])
+        ratio = spread_of(ratios(*pair))
     return Line(
         what,
         unit,
         spread_of(median(samples) for samples in rounds),
-        None if baseline is None else spread_of(ratios(rounds, baseline[1])),
+        ratio,
         Percentiles.of(sample for samples in rounds for sample in samples),
         tuple(bars),
         None if baseline is None else baseline[0],

@@ -14,7 +14,7 @@ from benchmarks._baselines import (
     relayed_ping_pong,
 )
 from benchmarks._harness import Samples, interleave, repeat
-from benchmarks._report import Bar, Line, Report, Settings, latency_line
+from benchmarks._report import Bar, Chart, Line, Report, Settings, latency_line
 from benchmarks._trees import client_of, composite_of, in_files, in_memory, running
 from ports import Session, SessionStore
 from stores import InMemorySessionStore
@@ -24,7 +24,7 @@ from supervisor._wire.frames import request_prefix
 
 __all__ = ["TITLE", "measure"]
 
-TITLE = "get_session, one call at a time, µs"
+TITLE = "get_session, one call at a time"
 
 _BARE = "bare pipe, same bytes"
 _BARS = {
@@ -52,7 +52,12 @@ def measure(settings: Settings) -> Report:
         f"{len(bare)} rounds of {calls} calls each, in turn",
         f"{len(request)} bytes there, {len(response)} bytes back",
     )
-    return Report("latency", TITLE, lines, notes)
+    chart = Chart(
+        TITLE,
+        "p50, times that of the bare pipe",
+        bars={line.what: line.ratio.median for line in lines if line.ratio is not None},
+    )
+    return Report("latency", TITLE, lines, notes, charts=[chart])
 
 
 def example() -> Session:

@@ -8,18 +8,19 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks._baselines import managed_store
 from benchmarks._clients import Load, clients, rate
 from benchmarks._harness import Samples, interleave
-from benchmarks._report import Bar, Line, Report, Settings, rate_line
+from benchmarks._report import Bar, Chart, Line, Report, Settings, latency_line, rate_line
 from benchmarks._trees import composite_of, in_files, in_memory, in_sqlite, running
 from benchmarks.latency import example
 from ports import Event, Session, SessionStore
 from stores import InMemorySessionStore
 from supervisor import connect, connect_async
+from supervisor._measure import median
 
 __all__ = ["TITLE", "measure"]
 
@@ -29,31 +30,48 @@ TITLE = "calls per second"
 _CALLERS = 16
 _PIPELINES, _IN_FLIGHT = 2, 128
 
-_Prepare = Callable[[], Load]
+# How many client processes there are where it is asked whether more of them make a difference.
+_CROWDS = (1, 2, 4, 8, 16, 32, 64)
+
+# So long a quiet client does nothing between its calls.
+_QUIET_PAUSE = 0.002
 
 
 def measure(settings: Settings) -> Report:
     """Measure it."""
-    lines = [
-        *_in_memory(settings),
-        *_durable(settings),
-    ]
+    in_memory_lines, chart = _in_memory(settings)
     notes = (
         f"pipelined: {_PIPELINES} processes with {_IN_FLIGHT} calls in flight each, on asyncio",
-        f"blocking: {_CALLERS} processes, each of which waits for its reply",
+        "blocking: processes, each of which waits for its reply; ratios to 16 of them",
+        f"chatty: a process with {_IN_FLIGHT} calls in flight; quiet: one at a time, then a pause",
         f"durable: synchronous=FULL, {_CALLERS} callers in one process, each of which waits",
         f"so no more than {_CALLERS} events share a transaction, which waits for one fdatasync",
     )
-    return Report("throughput", TITLE, lines, notes)
+    return Report(
+        "throughput", TITLE, [*in_memory_lines, *_durable(settings)], notes, charts=[chart]
+    )
 
 
 # --- in memory ----------------------------------------------------------------------------------
 
 
-def _in_memory(settings: Settings) -> list[Line]:
-    seconds = settings.pick(20, 5) / 10
+_PLAIN = "plain object, save_session"
+_PIPELINED = "composite, pipelined save_session"
+_MANAGER = f"Manager, {_CALLERS} blocking processes"
+_ALONE = "quiet client alone, one call"
+_BESIDE = "quiet client beside a chatty one, one call"
+
+
+def _blocking_name(count: int) -> str:
+    return f"composite, {count} blocking process{'' if count == 1 else 'es'}"
+
+
+def _in_memory(settings: Settings) -> tuple[list[Line], Chart]:
+    seconds = settings.pick(1.0, 0.3)
+    crowds = settings.pick(_CROWDS, (1, _CALLERS))
     run_dir = str(settings.scratch / "run")
     children = [in_memory(), in_files(settings.scratch), composite_of("sessions", "artifacts")]
+    shares: list[Samples] = []
     with contextlib.ExitStack() as stack:
         enter = stack.enter_context
         managed = enter(managed_store())
@@ -67,39 +85,94 @@ def _in_memory(settings: Settings) -> list[Line]:
             client = connect("store", SessionStore, node=node, run_dir=run_dir)
             return _alternating(client.save_session, client.get_session)
 
+        def quiet() -> Load:
+            return _quiet_saves(connect("store", SessionStore, node=node, run_dir=run_dir))
+
         def through_manager() -> Load:
             return _alternating(
                 lambda session: managed("save_session", session),
                 lambda session_id: managed("get_session", session_id),
             )
 
+        def blocking_at_once(count: int) -> Callable[[], Samples]:
+            work = enter(clients([blocking] * count))
+
+            def once() -> Samples:
+                calls = work(seconds)
+                if count == _CALLERS:
+                    shares.append([min(calls) / max(calls)])
+                return [sum(calls) / seconds]
+
+            return once
+
         many = enter(clients([pipelined] * _PIPELINES))
-        waiting = enter(clients([blocking] * _CALLERS))
         through = enter(clients([through_manager] * _CALLERS))
         plain = _plain_saves(InMemorySessionStore())
+        alone, beside = enter(clients([quiet])), enter(clients([pipelined, quiet]))
         measured = interleave(
             {
-                "plain object, save_session": lambda: [plain(seconds) / seconds],
-                "composite, pipelined save_session": rate(many, seconds),
-                "Manager, 16 blocking processes": rate(through, seconds),
-                "composite, 16 blocking processes": rate(waiting, seconds),
+                _PLAIN: lambda: [plain(seconds) / seconds],
+                _PIPELINED: rate(many, seconds),
+                _MANAGER: rate(through, seconds),
+                **{_blocking_name(count): blocking_at_once(count) for count in crowds},
+                _ALONE: lambda: alone(seconds)[-1],
+                _BESIDE: lambda: beside(seconds)[-1],
             },
-            rounds=settings.pick(9, 3),
+            rounds=settings.pick(7, 3),
             progress=lambda done, of: settings.progress("throughput, in memory", done, of),
         )
+    return [*_of_clients(measured, crowds), *_fairness(measured, shares)], _chart(measured, crowds)
+
+
+def _of_clients(measured: Mapping[str, list[Samples]], crowds: Sequence[int]) -> list[Line]:
+    sixteen = _blocking_name(_CALLERS)
+    names = [_PLAIN, _PIPELINED, _MANAGER, *map(_blocking_name, crowds)]
     return _compared(
-        measured,
+        {name: measured[name] for name in names},
         {
-            "composite, pipelined save_session": (
-                "plain object, save_session",
-                Bar(">=", 100_000),
-            ),
-            "composite, 16 blocking processes": (
-                "Manager, 16 blocking processes",
-                Bar(">=", 45_000),
-            ),
+            **{_blocking_name(count): (sixteen, []) for count in crowds},
+            _PIPELINED: (_PLAIN, [Bar(">=", 100_000)]),
+            sixteen: (_MANAGER, [Bar(">=", 45_000)]),
         },
     )
+
+
+def _fairness(measured: Mapping[str, list[Samples]], shares: list[Samples]) -> list[Line]:
+    alone = measured[_ALONE]
+    return [
+        rate_line(f"{_CALLERS} blocking processes, fewest calls of one to most", "", shares),
+        latency_line(_ALONE, "µs", alone),
+        latency_line(_BESIDE, "µs", measured[_BESIDE], baseline=(_ALONE, alone)),
+    ]
+
+
+def _chart(measured: Mapping[str, list[Samples]], crowds: Sequence[int]) -> Chart:
+    points = [
+        (count, median(one[0] for one in measured[_blocking_name(count)])) for count in crowds
+    ]
+    return Chart(
+        "blocking client processes through the composite",
+        "client processes",
+        "calls/s, all together",
+        {"get_session and save_session, in memory": points},
+        from_zero=True,
+    )
+
+
+def _quiet_saves(client: SessionStore) -> Load:
+    """A call now and then; what each takes, in microseconds."""
+    session = example()
+
+    def load(begin: float, end: float) -> list[float]:
+        _sleep_until(begin)
+        found = []
+        while (began := time.monotonic()) < end:
+            client.save_session(session)
+            found.append(1e6 * (time.monotonic() - began))
+            time.sleep(_QUIET_PAUSE)
+        return found
+
+    return load
 
 
 def _plain_saves(store: InMemorySessionStore) -> Callable[[float], int]:
@@ -168,7 +241,7 @@ def _sleep_until(moment: float) -> None:
 
 
 def _durable(settings: Settings) -> list[Line]:
-    seconds = settings.pick(20, 5) / 10
+    seconds = settings.pick(1.0, 0.5)
     run_dir = str(settings.scratch / "run")
     with contextlib.ExitStack() as stack:
         enter = stack.enter_context
@@ -188,15 +261,9 @@ def _durable(settings: Settings) -> list[Line]:
             rounds=settings.pick(9, 3),
             progress=lambda done, of: settings.progress("throughput, on disk", done, of),
         )
-    bar = Bar(">=", 25_000)
-    baseline = "sqlite3, one commit per event"
-    return _compared(
-        measured,
-        {
-            "append_event, 16 threads": (baseline, bar),
-            "append_event, 16 tasks": (baseline, bar),
-        },
-    )
+    compared = ("sqlite3, one commit per event", [Bar(">=", 25_000)])
+    names = ("append_event, 16 threads", "append_event, 16 tasks")
+    return _compared(measured, dict.fromkeys(names, compared))
 
 
 def _event(session_id: str) -> Event:
@@ -283,7 +350,8 @@ def _synced(path: Path) -> Iterator[Callable[[float], int]]:
 
 
 def _compared(
-    measured: Mapping[str, list[Samples]], candidates: Mapping[str, tuple[str, Bar]]
+    measured: Mapping[str, list[Samples]],
+    candidates: Mapping[str, tuple[str, Sequence[Bar]]],
 ) -> list[Line]:
     """A line for each that was measured; candidates are compared with their baselines."""
     lines = []
@@ -291,6 +359,6 @@ def _compared(
         if name not in candidates:
             lines.append(rate_line(name, "/s", rounds))
             continue
-        other, bar = candidates[name]
-        lines.append(rate_line(name, "/s", rounds, baseline=(other, measured[other]), bars=[bar]))
+        other, bars = candidates[name]
+        lines.append(rate_line(name, "/s", rounds, baseline=(other, measured[other]), bars=bars))
     return lines

@@ -38,7 +38,8 @@ def test_results_are_written_as_json(
     assert {"cores", "kernel", "python"} <= found["machine"].keys()
     shown = capsys.readouterr().out
     assert found["machine"]["kernel"] in shown
-    assert "bars missed: 1" in shown
+    assert "bars met: 0 of 1" in shown
+    assert "no plot: nothing here has a chart" in shown
     assert len(benchmarks) == 1
 
 

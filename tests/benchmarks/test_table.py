@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmarks._report import Bar, Report, latency_line, rate_line
-from benchmarks._table import bars_missed, render
+from benchmarks._table import render, render_bars
 
 BARE = [[1.0], [2.0], [3.0]]
 SLOW = [[3.0], [6.0], [9.0]]
@@ -43,8 +43,26 @@ def test_each_bar_has_a_row_and_says_whether_it_is_met(report: Report) -> None:
     assert ["of", "three", "rounds"] in rows
 
 
-def test_what_is_missed_is_listed(report: Report) -> None:
-    assert bars_missed([report]) == ["echo: mine (<= 1.5 x)"]
+def test_every_bar_is_listed_with_what_was_measured(report: Report) -> None:
+    heading, _, *rows = render_bars([report]).splitlines()
+    assert heading == "bars met: 2 of 3"
+    assert [row.split() for row in rows] == [
+        ["echo:", "mine", "3.00", "x", "6", "ms", "<=", "1.5", "x", "NO"],
+        ["echo:", "mine", "3.00", "x", "9", "ms", "p99", "<=", "25", "ms", "yes"],
+        ["echo:", "many", "120,000", "/s", ">=", "100,000", "/s", "yes"],
+    ]
+
+
+def test_a_line_that_is_set_in_is_about_the_one_above() -> None:
+    grows = rate_line("  growth", "", [[0.5]], bars=[Bar("<=", 1.1)])
+    report = Report("scale", "", [rate_line("start", "ms", [[7.0]]), grows])
+    assert render_bars([report]).splitlines()[-1].startswith("scale: start, growth ")
+
+
+def test_a_speed_is_compared_the_other_way_round() -> None:
+    line = latency_line("mine", "ms", SLOW, baseline=("bare", BARE), as_speed=True)
+    assert line.ratio is not None
+    assert line.ratio.median == pytest.approx(1 / 3)
 
 
 def test_json_has_the_numbers_and_what_they_mean(report: Report) -> None:
