@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import make_url
 
 from ports import Event, SessionStore, StorageError, StorageUnavailable
 from stores import SQLAlchemySessionStore
+from stores._sql._postgresql import PostgreSQL
 from supervisor import Backoff, Child, Supervisor, connect, whereis
 from tests.contracts.samples import event, run, session
 from tests.stores.postgresql import empty_database
@@ -24,8 +25,16 @@ SECRET = "correct-horse"
 
 
 @pytest.fixture
-def proxy() -> Iterator[Proxy]:
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """A way to PostgreSQL that can be cut."""
+    prepare = PostgreSQL.prepare
+
+    def prepare_nothing_else(self: PostgreSQL, cursor: Any) -> None:
+        # What is a prepared statement shows its text only once, and the proxy looks for COMMIT.
+        cursor.connection.prepare_threshold = None
+        prepare(self, cursor)
+
+    monkeypatch.setattr(PostgreSQL, "prepare", prepare_nothing_else)
     with empty_database() as url:
         # The server of the tests asks for no password, and so takes any.
         with_password = make_url(url).set(password=SECRET)
@@ -191,13 +200,16 @@ class TestWithoutDatabase:
 
         with ThreadPoolExecutor(6) as threads:
             writing = [threads.submit(write, number) for number in range(6)]
-            for number in range(12):
-                last = store.get_latest_sequence("s")
-                proxy.cut_at_commit("before" if number % 2 else "after", then_down=number % 3 == 0)
-                eventually(lambda: proxy._cut_at is None)
-                proxy.come_back()
-                eventually(lambda last=last: store.get_latest_sequence("s") > last + 5)
-            done.set()
+            try:
+                for number in range(12):
+                    last = store.get_latest_sequence("s")
+                    when: Literal["before", "after"] = "before" if number % 2 else "after"
+                    proxy.cut_at_commit(when, then_down=number % 3 == 0)
+                    eventually(lambda: proxy._cut_at is None)
+                    proxy.come_back()
+                    eventually(lambda last=last: store.get_latest_sequence("s") > last + 5)
+            finally:
+                done.set()
             stored = [each for one in writing for each in one.result(LONG)]
         assert sorted(each.sequence_number or 0 for each in stored) == list(
             range(1, len(stored) + 1)
