@@ -17,7 +17,7 @@
 
 General layout: ``_spec`` and ``_supervisor`` say what a tree is; ``_core`` decides, without a
 process or a clock, what a supervisor does; ``_driver`` does it; ``_process`` starts processes;
-``_server`` answers calls and ``_client`` makes them, through ``_wire``.
+``_server`` answers calls and ``_client`` makes them, through ``_wire``; ``_pool`` shares work out.
 """
 
 from __future__ import annotations
@@ -48,10 +48,14 @@ from supervisor._errors import (
     SpecError,
     StartError,
     SupervisorError,
+    TaskTimeout,
+    WorkerCrashed,
 )
 from supervisor._exit import Exit
 from supervisor._forward.forwarder import Forwarder, Hosted, Remote
 from supervisor._operation import idempotent, operation
+from supervisor._pool.executor import PoolExecutor
+from supervisor._pool.spec import Pool
 from supervisor._refs import ChildCount, ChildInfo, Monitor, Ref, SupervisorRef, whereis
 from supervisor._registry import Registry
 from supervisor._server.server import Server
@@ -83,6 +87,8 @@ __all__ = [
     "NoProcess",
     "NodeRunning",
     "Overloaded",
+    "Pool",
+    "PoolExecutor",
     "ProcessDown",
     "Ref",
     "Registry",
@@ -94,6 +100,8 @@ __all__ = [
     "Supervisor",
     "SupervisorError",
     "SupervisorRef",
+    "TaskTimeout",
+    "WorkerCrashed",
     "connect",
     "connect_async",
     "idempotent",

@@ -210,8 +210,13 @@ def _wait_readable(descriptor: int, deadline: float | None) -> None:
         raise CallTimeout("the tree has not ended")
 
 
-def start_tree(spec: Supervisor, node: str, run_dir: Any) -> StartedTree:
-    """Start a tree; see Supervisor.start."""
+def start_tree(
+    spec: Supervisor, node: str, run_dir: Any, *, is_private: bool = False
+) -> StartedTree:
+    """Start a tree; see Supervisor.start.
+
+    One that is private is not found by those who name no node.
+    """
     place = Node.named(node, run_dir)
     _reap_forgotten()
     ours, theirs = ControlPipe.pair()
@@ -235,7 +240,8 @@ def start_tree(spec: Supervisor, node: str, run_dir: Any) -> StartedTree:
         root.wait(None)
         raise
     _roots.add(root)
-    remember_node(place, root.is_running)
+    if not is_private:
+        remember_node(place, root.is_running)
     return StartedTree(Target(place, path=ROOT), root)
 
 

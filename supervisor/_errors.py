@@ -12,6 +12,8 @@
     ├── CallTimeout (TimeoutError)  no answer in time: the call may have been carried out
     ├── BadCall                     the caller's fault: the server lives on
     ├── Overloaded                  refused, not carried out: try later
+    ├── WorkerCrashed               a pool's worker died of, or during, this task: see .exit
+    ├── TaskTimeout (TimeoutError)  a pool's task took too long: its worker was ended
     ├── RemoteError                 a declared error of a class that is not known here
     └── ChildNotFound, ChildExists, ChildRunning, ChildRestarting
 """
@@ -41,6 +43,8 @@ __all__ = [
     "SpecError",
     "StartError",
     "SupervisorError",
+    "TaskTimeout",
+    "WorkerCrashed",
 ]
 
 
@@ -153,6 +157,54 @@ class BadCall(SupervisorError):
 
 class Overloaded(SupervisorError):
     """Refused because a bound is reached; nothing was done. Try again later."""
+
+
+class WorkerCrashed(SupervisorError):
+    """The process that carried out a pool's task died during it, more often than it may be retried.
+
+    No other task is affected.
+
+    Attributes:
+        task: the task's name.
+        exit: why the process ended; its ``traceback`` is where a fatal signal found it, where that
+            is known. None where the pool itself was killed, and nobody can say.
+
+    """
+
+    def __init__(self, task: str, exit: Exit | None, attempts: int = 1) -> None:
+        super().__init__(task, exit, attempts)
+        self.task = task
+        self.exit = exit
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        how = "reason unknown" if self.exit is None else str(self.exit)
+        times = "" if self.attempts == 1 else f", at the last of {self.attempts} attempts"
+        text = f"the worker died while it carried out {self.task} ({how}){times}"
+        if self.exit is not None and self.exit.traceback:
+            text += f"\n\n{self.exit.traceback.rstrip()}"
+        return text
+
+
+class TaskTimeout(SupervisorError, TimeoutError):
+    """A pool's task took longer than its timeout: its worker was ended, and the work with it.
+
+    Attributes:
+        task: the task's name.
+        timeout: the seconds that it was allowed.
+        traceback: where the worker was when it was ended, where that is known.
+
+    """
+
+    def __init__(self, task: str, timeout: float, traceback: str | None = None) -> None:
+        super().__init__(task, timeout, traceback)
+        self.task = task
+        self.timeout = timeout
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        text = f"{self.task} took longer than {self.timeout} seconds, and its worker was ended"
+        return f"{text}\n\n{self.traceback.rstrip()}" if self.traceback else text
 
 
 class RemoteError(SupervisorError):

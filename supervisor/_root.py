@@ -14,7 +14,7 @@ from typing import Any
 from supervisor._context import Identity, current, enter, leave
 from supervisor._core.messages import Ended, Report
 from supervisor._driver.children import Running
-from supervisor._driver.main import child_main, raise_descriptor_limit
+from supervisor._driver.main import child_main, process_of, raise_descriptor_limit
 from supervisor._driver.reports import log_report
 from supervisor._driver.supervisor_process import SupervisorProcess
 from supervisor._errors import StartError
@@ -142,7 +142,7 @@ class Root:
         identity = Identity(self._node, ROOT, self._spec.name, next_instance())
         enter(identity)
         self._registry_listener = listen(self._node.socket_path(REGISTRY))
-        self.process = SupervisorProcess(
+        self.process = process_of(self._spec)(
             self._spec,
             identity,
             listen(self._node.socket_path(ROOT)),

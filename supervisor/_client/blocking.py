@@ -77,6 +77,12 @@ class BlockingLink:
         if (sock := getattr(self, "_socket", None)) is not None:
             sock.close()
 
+    def detach(self) -> socket.socket:
+        """Hand the socket over to one who speaks through it in another way; the link is closed."""
+        sock = self._socket.dup()
+        self.close()
+        return sock
+
     def __del__(self) -> None:
         # Its thread has ended.
         self.close()

@@ -44,6 +44,7 @@ from supervisor._core.children import (
 )
 from supervisor._core.group import Group, stop_last
 from supervisor._core.messages import (
+    Abort,
     Action,
     Boot,
     ChildExited,
@@ -113,6 +114,8 @@ class Machine(Requests):
                 self._condemn(token, reason)
             case Shutdown():
                 self._begin_shutdown(Ended(Exit("shutdown")))
+            case Abort(exit):
+                self._begin_shutdown(Ended(exit))
             case StartChild() | TerminateChild() | RestartChild() | DeleteChild():
                 self._answer(event)
             case _:

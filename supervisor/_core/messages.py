@@ -16,6 +16,7 @@ from supervisor._exit import Exit
 from supervisor._supervisor import ChildSpec
 
 __all__ = [
+    "Abort",
     "Action",
     "Boot",
     "Cancel",
@@ -116,6 +117,13 @@ class Shutdown:
 
 
 @dataclass(frozen=True, slots=True)
+class Abort:
+    """What the supervisor is for cannot be done any more: it ends, for this reason."""
+
+    exit: Exit
+
+
+@dataclass(frozen=True, slots=True)
 class StartChild:
     """``start_child``; answered with the child's id, once it is ready."""
 
@@ -148,7 +156,7 @@ class DeleteChild:
 
 
 Request = StartChild | TerminateChild | RestartChild | DeleteChild
-Event = Boot | ChildReady | ChildExited | TimerFired | Condemn | Shutdown | Request
+Event = Boot | ChildReady | ChildExited | TimerFired | Condemn | Shutdown | Abort | Request
 
 # --- actions -----------------------------------------------------------------------------------
 

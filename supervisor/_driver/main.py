@@ -11,6 +11,9 @@ from supervisor._driver.supervisor_process import SupervisorProcess, handle_stop
 from supervisor._log.forward import open_log_to_root
 from supervisor._loop import new_loop
 from supervisor._node import REGISTRY
+from supervisor._pool.process import PoolProcess
+from supervisor._pool.spec import Pool, PoolWorker
+from supervisor._pool.worker import run_worker
 from supervisor._process.command import run_command
 from supervisor._process.control import ControlPipe
 from supervisor._process.deathsig import adopt_orphans
@@ -21,7 +24,7 @@ from supervisor._server.process import ServerProcess
 from supervisor._spec import Child
 from supervisor._supervisor import Supervisor
 
-__all__ = ["child_main", "raise_descriptor_limit"]
+__all__ = ["child_main", "process_of", "raise_descriptor_limit"]
 
 logger = logging.getLogger("supervisor")
 
@@ -33,6 +36,8 @@ def child_main(plan: Plan) -> int:
         spec = Child(Registry, {"names": plan.state, "control": plan.control})
     if isinstance(spec, Supervisor):
         return _NestedSupervisor(plan).run()
+    if isinstance(spec, PoolWorker) and plan.listener is not None:
+        return run_worker(spec, plan.listener, plan.control)
     if spec.kind == "task":
         return run_task(spec, plan.control)
     if spec.kind == "command":
@@ -40,6 +45,11 @@ def child_main(plan: Plan) -> int:
     if plan.listener is None:
         raise RuntimeError("a server needs a listening socket")
     return ServerProcess(spec, plan.identity, plan.listener, plan.control).run()
+
+
+def process_of(spec: Supervisor) -> type[SupervisorProcess]:
+    """What a supervisor's process does, by the kind of its spec."""
+    return PoolProcess if isinstance(spec, Pool) else SupervisorProcess
 
 
 class _NestedSupervisor:
@@ -51,7 +61,7 @@ class _NestedSupervisor:
         self._control: ControlPipe = plan.control
         self._loop = new_loop()
         self._code = 0
-        self._process = SupervisorProcess(
+        self._process = process_of(plan.spec)(
             plan.spec,
             plan.identity,
             plan.listener,

@@ -259,8 +259,12 @@ class SupervisorProcess:
             except FileNotFoundError:
                 logger.debug("the socket of %r was gone already", id)
 
+    def socket_for(self, spec: ChildSpec) -> socket.socket | None:
+        """The socket that the process of this child is born with, beside its control pipe."""
+        return self._listeners.get(spec.id)
+
     def _spawn(self, token: int, spec: ChildSpec) -> None:
-        listener = self._listeners.get(spec.id)
+        listener = self.socket_for(spec)
         path = (*self.identity.path, spec.id)
         try:
             if listener is None and spec.kind in ("server", "supervisor"):

@@ -54,6 +54,11 @@ class Connection:
         self.closed = False
         endpoint.loop.add_reader(sock.fileno(), self._readable)
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the peer does not take what is sent to it."""
+        return self._writing
+
     def put(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
         """Send a frame, unless answers are held; the descriptors stay the caller's."""
         if self.closed:
@@ -138,6 +143,7 @@ class Connection:
         self._reader.close()
         self._socket.close()
         self._endpoint.connections.discard(self)
+        self._endpoint.on_closed(self)
 
     def _pause_or_resume(self) -> None:
         pause = self._outbox.size > _MOST_UNREAD
@@ -187,6 +193,9 @@ class Endpoint:
             handler's from here on; also if the connection is closed meanwhile.
         take_whole: is called, where it is given, with a connection and bytes that are likely to be
             one whole frame, and returns whether they were and it has seen to that.
+
+    Attributes:
+        on_closed: is called with each connection that was closed.
     """
 
     def __init__(
@@ -203,6 +212,7 @@ class Endpoint:
         self.connections: set[Connection] = set()
         self._soon = end_of_turn(loop)
         self._unflushed: list[Connection] = []
+        self.on_closed: Callable[[Connection], None] = lambda _: None
         self._listener = listener
         self._accepting = False
 

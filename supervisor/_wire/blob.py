@@ -14,12 +14,15 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
-__all__ = ["THRESHOLD", "Blob", "BytesLike", "copy_to_descriptor"]
+__all__ = ["THRESHOLD", "Blob", "BytesLike", "aligned", "copy_to_descriptor"]
 
 BytesLike = bytes | bytearray | memoryview
 
 # From this many bytes on, a memfd costs less than copies through a socket's buffer.
 THRESHOLD = 64 * 1024
+
+# A line of a processor's cache.
+_ALIGNMENT = 64
 
 # write(2) transfers at most this many bytes at a time on Linux.
 _LARGEST_WRITE = 0x7FFFF000
@@ -71,6 +74,29 @@ class Blob:
             os.close(descriptor)
             raise
         return cls(descriptor, size, as_view=as_view)
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[BytesLike]) -> Self:
+        """A blob that holds a copy of each of these, one behind the other, each at a round address.
+
+        Raises:
+            OSError: there is no memory, or no descriptor, for it.
+        """
+        descriptor = _memory_file()
+        end = 0
+        try:
+            for part in parts:
+                begin = aligned(end)
+                os.lseek(descriptor, begin, os.SEEK_SET)
+                copy_to_descriptor(part, descriptor)
+                end = begin + memoryview(part).nbytes
+            if end and memoryview(parts[-1]).nbytes == 0:
+                os.ftruncate(descriptor, end)
+            _seal(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(descriptor, end)
 
     def fileno(self) -> int:
         """The descriptor; it stays the blob's.
@@ -137,6 +163,11 @@ class Blob:
 
     def __repr__(self) -> str:
         return f"<Blob of {self.size} bytes, descriptor {self._descriptor}>"
+
+
+def aligned(position: int) -> int:
+    """Where, from this position on, the next part of a blob begins: what processors like."""
+    return -(-position // _ALIGNMENT) * _ALIGNMENT
 
 
 def copy_to_descriptor(data: BytesLike, descriptor: int) -> None:

@@ -1,0 +1,537 @@
+"""Every decision of a pool is made in here: what happened in, what is to be done out, and no I/O.
+
+Theory of operation
+-------------------
+
+A task is parked (the queue is full, and its caller waits), waiting, delayed (it is tried again
+later), held by a worker, or settled. ``pump`` gives waiting tasks to workers: to those that have
+nothing first; then, where tasks are so short that a worker would spend its time waiting for the
+next one, a few ahead to those that are busy. Workers take what they are given in its order, one at
+a time, out of a queue that the pool can take tasks back from: a task that was given ahead and not
+begun is only waiting elsewhere. It is taken back (Recall) when another worker has nothing to do,
+when its caller does not want it any more, and when its worker dies. So a death concerns one task at
+most: the one that was begun.
+
+That one is tried again if it may be, later each time, else its caller is told. Deaths for which a
+task is to blame have a limit of their own; those beyond it, and those of workers that had nothing
+to do, count against the pool's intensity. Workers that do not even start end the pool soon.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random as random_module
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from supervisor._core.intensity import Intensity
+from supervisor._exit import Exit
+from supervisor._pool.queue import FairQueue
+from supervisor._pool.tasks import Crashed, Done, Ending, Outcome, Task, TimedOut, Worker
+
+__all__ = [
+    "Action",
+    "Admit",
+    "Core",
+    "End",
+    "GiveUp",
+    "Limits",
+    "Recall",
+    "Refuse",
+    "Settle",
+    "Start",
+]
+
+# A busy worker is given so many tasks ahead as it does in this time, and no more than so many.
+_AHEAD_SECONDS = 0.002
+_MOST_AHEAD = 15
+
+# What a worker was given ahead is left to it for so long after it began with its task: mostly it
+# is done with that sooner than another one could be.
+_RECALL_PATIENCE = 0.001
+
+# A pool grows when tasks have waited so long, by one worker at a time.
+_GROWTH_PATIENCE = 0.01
+
+# What was tried in vain is tried again after so many seconds, and twice as many each further time.
+_FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.05, 5.0, 0.1
+
+# So many workers in a row that do not start, and the pool gives up.
+_MOST_FAILED_STARTS = 3
+
+# So many workers may die while they make a task out of its bytes, which mostly means that they
+# import its module: that is not the task's doing, as a rule.
+_MOST_UNLOADED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a pool may.
+
+    Attributes:
+        size: how many workers it has, at least.
+        max_size: how many it has at most.
+        queue_size: how many tasks may wait; None is without bound.
+        idle_timeout: seconds after which a worker beyond ``size`` that has nothing to do is ended.
+        max_restarts: how many deaths of workers are borne within ``max_seconds``.
+        max_crashes: how many of those that a task is to blame for do not count.
+        max_seconds: the seconds that both speak of.
+    """
+
+    size: int
+    max_size: int
+    queue_size: int | None = None
+    idle_timeout: float = 30.0
+    max_restarts: int = 100
+    max_crashes: int = 1000
+    max_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End this worker: without delay, unless it is idle."""
+
+    worker: Worker
+    why: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Take back what this worker has not begun, and say what that was (``recalled``)."""
+
+    worker: Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """There is room for this task now."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """There is no room for this task, and its caller does not want to wait."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """This is what has become of the task."""
+
+    task: Task
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The pool has to end, because of this."""
+
+    error: str
+
+
+Action = Start | End | Recall | Admit | Refuse | Settle | GiveUp
+
+
+class Core:
+    """The decisions of one pool.
+
+    Args:
+        limits: what it may.
+        random: a number from 0 to 1, for the jitter of waits.
+
+    Attributes:
+        blocked: the callers whose tasks are not given out for now: they do not take answers.
+        wake_at: when ``pump`` is to be called again, whatever happens; None is never.
+    """
+
+    def __init__(self, limits: Limits, random: Callable[[], float] = random_module.random) -> None:
+        self.limits = limits
+        self.blocked: set[Hashable] = set()
+        self.wake_at: float | None = None
+        self._random = random
+        self._queue = FairQueue()
+        self._parked: deque[Task] = deque()
+        self._delayed: list[tuple[float, int, Task]] = []
+        self._numbers = itertools.count()
+        self._workers: dict[str, Worker] = {}
+        # Those that have nothing to do; the last one to become so is the first to get something.
+        self._idle: dict[str, Worker] = {}
+        self._starting = 0
+        self._failed_starts = 0
+        self._start_at: float | None = None
+        self._pressed_since: float | None = None
+        self._ended = False
+        self._deaths = Intensity(limits.max_restarts, limits.max_seconds)
+        self._crashes = Intensity(limits.max_crashes, limits.max_seconds)
+        self._actions: list[Action] = []
+
+    # --- what others may know ------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait for a worker."""
+        return len(self._queue)
+
+    @property
+    def workers(self) -> Iterable[Worker]:
+        """Those that there are."""
+        return self._workers.values()
+
+    def worker(self, id: str) -> Worker | None:
+        """The worker of that id."""
+        return self._workers.get(id)
+
+    def take(self) -> list[Action]:
+        """What is to be done since the last time, in this order."""
+        actions, self._actions = self._actions, []
+        return actions
+
+    # --- callers -------------------------------------------------------------------------------
+
+    def submit(self, task: Task, *, wait: bool = True) -> None:
+        """A task has come.
+
+        Args:
+            task: it.
+            wait: whether its caller waits where the queue is full.
+        """
+        bound = self.limits.queue_size
+        if bound is None:
+            task.state = "waiting"
+            self._queue.push(task)
+        elif self._has_room(bound):
+            self._admit(task)
+        elif wait:
+            task.state = "parked"
+            self._parked.append(task)
+        else:
+            task.state = "settled"
+            self._actions.append(Refuse(task))
+
+    def _has_room(self, bound: int) -> bool:
+        # Those that are about to be given out do not count: the bound is for what has to wait.
+        return not self._parked and len(self._queue) < bound + self._able
+
+    @property
+    def _able(self) -> int:
+        return len(self._idle)
+
+    def _admit(self, task: Task) -> None:
+        task.state = "waiting"
+        self._queue.push(task)
+        self._actions.append(Admit(task))
+
+    def cancel(self, task: Task) -> None:
+        """Its caller does not want the task any more: it is not begun, or it is ended."""
+        before, task.state = task.state, "settled"
+        if before == "waiting":
+            self._queue.discard(task)
+        elif before == "held" and task.worker is not None and task.worker.ending is None:
+            self._actions.append(Recall(task.worker))
+
+    def remove_caller(self, caller: Hashable, tasks: Iterable[Task]) -> None:
+        """A caller is gone; these were its tasks."""
+        self.blocked.discard(caller)
+        for task in self._queue.discard_caller(caller):
+            task.state = "settled"
+        for task in tasks:
+            if task.state != "settled":
+                self.cancel(task)
+
+    # --- workers -------------------------------------------------------------------------------
+
+    def worker_started(self, id: str) -> Worker:
+        """A process was started for a worker; it is not ready yet."""
+        worker = self._workers[id] = Worker(id)
+        self._starting += 1
+        return worker
+
+    def worker_ready(self, id: str, now: float) -> None:
+        """The worker can be given tasks."""
+        worker = self._workers[id]
+        worker.is_ready = True
+        self._starting -= 1
+        self._failed_starts = 0
+        if worker.ending is None:
+            self._rest(worker, now)
+
+    def worker_failed(self, id: str | None, exit: Exit, now: float) -> None:
+        """The worker did not become ready.
+
+        Args:
+            id: its id; None where there was not even a process.
+            exit: why.
+            now: the time.
+        """
+        if id is not None and self._workers.pop(id, None) is not None:
+            self._starting -= 1
+        self._failed_starts += 1
+        if self._failed_starts >= _MOST_FAILED_STARTS:
+            self._give_up(f"{self._failed_starts} workers in a row did not start: {exit}")
+        else:
+            self._start_at = now + self._wait(self._failed_starts)
+
+    def worker_ends(self, id: str) -> None:
+        """Somebody has asked the worker to end: it is given nothing more."""
+        worker = self._workers.get(id)
+        if worker is not None:
+            self._idle.pop(id, None)
+            worker.ending = worker.ending or "idle"
+
+    def loading(self, worker: Worker) -> None:
+        """It makes its task out of its bytes, which may mean to import modules."""
+        worker.is_loading = True
+
+    def loaded(self, worker: Worker, now: float) -> None:
+        """It begins with its task."""
+        worker.is_loading = False
+        worker.since = now
+
+    def finished(self, worker: Worker, task_id: int, payload: Any, now: float) -> None:
+        """It has answered, and begins with the next one that it has."""
+        held = worker.held
+        task = held.popleft()
+        if task.id != task_id:
+            held.appendleft(task)
+            task = next(task for task in held if task.id == task_id)
+            held.remove(task)
+        lasted = now - worker.since
+        worker.pace = lasted if worker.pace is None else 0.7 * worker.pace + 0.3 * lasted
+        worker.since = now
+        worker.is_loading = False
+        task.worker = None
+        if task.state != "settled":
+            self._settle(task, Done(payload))
+        if not held and worker.ending is None:
+            self._rest(worker, now)
+
+    def recalled(self, worker: Worker, ids: Iterable[int]) -> None:
+        """These tasks the worker has not begun, and does not have any more."""
+        self._take_back(worker, set(ids))
+        unwanted = any(task.state == "settled" for task in worker.held)
+        if unwanted and worker.ending is None:
+            self._end(worker, "cancelled")
+        elif not worker.held and worker.is_ready and worker.ending is None:
+            self._idle[worker.id] = worker
+
+    def worker_gone(self, id: str, exit: Exit, unbegun: Iterable[int], now: float) -> None:
+        """The worker is dead.
+
+        Args:
+            id: its id.
+            exit: why.
+            unbegun: the tasks that it had been given and not begun.
+            now: the time.
+        """
+        worker = self._workers.pop(id)
+        self._idle.pop(id, None)
+        self._take_back(worker, set(unbegun))
+        blamed = [self._victim(worker, task, exit, now) for task in worker.held]
+        worker.held.clear()
+        if worker.ending is None and not exit.is_orderly:
+            culprit = next((task for task in blamed if task is not None), None)
+            self._count_death(exit, culprit, now)
+
+    # --- what is to be done --------------------------------------------------------------------
+
+    def pump(self, now: float) -> list[tuple[Worker, Task]]:
+        """Who is to be given what now; further actions are in ``take``."""
+        self.wake_at = None
+        if self._ended:
+            return []
+        self._undelay(now)
+        self._end_overdue(now)
+        given: list[tuple[Worker, Task]] = []
+        self._employ(given, now)
+        if self._queue and not self._idle and self.limits.queue_size is None:
+            self._give_ahead(given)
+        elif self._idle:
+            self._look_for_work(now)
+        self._keep_size(now)
+        return given
+
+    def _employ(self, given: list[tuple[Worker, Task]], now: float) -> None:
+        while self._idle:
+            self._unpark()
+            task = self._queue.pop(self.blocked) if self._queue else None
+            if task is None:
+                break
+            _, worker = self._idle.popitem()
+            worker.since = now
+            self._give(worker, task, given)
+        self._unpark()
+
+    def _unpark(self) -> None:
+        bound = self.limits.queue_size
+        while self._parked and bound is not None and len(self._queue) < bound + self._able:
+            task = self._parked.popleft()
+            if task.state == "parked":
+                self._admit(task)
+
+    def _give(self, worker: Worker, task: Task, given: list[tuple[Worker, Task]]) -> None:
+        task.state = "held"
+        task.worker = worker
+        worker.held.append(task)
+        given.append((worker, task))
+
+    def _give_ahead(self, given: list[tuple[Worker, Task]]) -> None:
+        for worker in self._workers.values():
+            if worker.pace is None or worker.ending is not None or worker.is_loading:
+                continue
+            ahead = _MOST_AHEAD
+            if worker.pace * _MOST_AHEAD > _AHEAD_SECONDS:
+                ahead = int(_AHEAD_SECONDS / worker.pace)
+            if len(worker.held) > ahead // 2:
+                continue
+            for _ in range(1 + ahead - len(worker.held)):
+                task = self._queue.pop(self.blocked)
+                if task is None:
+                    return
+                self._give(worker, task, given)
+
+    def _look_for_work(self, now: float) -> None:
+        """Take back what others were given ahead: somebody has nothing to do."""
+        for worker in self._workers.values():
+            if len(worker.held) > 1 and worker.ending is None:
+                if now - worker.since >= _RECALL_PATIENCE:
+                    self._actions.append(Recall(worker))
+                else:
+                    self._wake(worker.since + _RECALL_PATIENCE)
+
+    def _end_overdue(self, now: float) -> None:
+        for worker in self._workers.values():
+            if not worker.held or worker.ending is not None:
+                continue
+            timeout = worker.held[0].timeout
+            if timeout is None:
+                continue
+            if now >= worker.since + timeout:
+                self._actions.append(Recall(worker))
+                self._end(worker, "timeout")
+            else:
+                self._wake(worker.since + timeout)
+
+    def _keep_size(self, now: float) -> None:
+        """Start the workers that are missing, and end those that are too many."""
+        if self._start_at is not None:
+            if now < self._start_at:
+                self._wake(self._start_at)
+                return
+            self._start_at = None
+        count = sum(worker.ending is None for worker in self._workers.values())
+        for _ in range(self.limits.size - count):
+            self._actions.append(Start())
+        if count < self.limits.max_size and self._queue and not self._idle:
+            self._grow(max(count, self.limits.size), now)
+        else:
+            self._pressed_since = None
+        if count > self.limits.size and self._idle:
+            self._shrink(count, now)
+
+    def _grow(self, count: int, now: float) -> None:
+        if self._pressed_since is None:
+            self._pressed_since = now
+        due = self._pressed_since + _GROWTH_PATIENCE
+        if now < due:
+            self._wake(due)
+        elif count < self.limits.max_size and not self._starting:
+            self._actions.append(Start())
+            self._pressed_since = now
+
+    def _shrink(self, count: int, now: float) -> None:
+        # The first one is the one that has had nothing to do for longest.
+        for worker in list(self._idle.values())[: count - self.limits.size]:
+            due = worker.since + self.limits.idle_timeout
+            if now < due:
+                self._wake(due)
+                return
+            self._end(worker, "idle")
+
+    # --- in detail -----------------------------------------------------------------------------
+
+    def _wake(self, at: float) -> None:
+        if self.wake_at is None or at < self.wake_at:
+            self.wake_at = at
+
+    def _rest(self, worker: Worker, now: float) -> None:
+        worker.since = now
+        self._idle[worker.id] = worker
+
+    def _end(self, worker: Worker, why: Ending) -> None:
+        worker.ending = why
+        self._idle.pop(worker.id, None)
+        self._actions.append(End(worker, why))
+
+    def _settle(self, task: Task, outcome: Outcome) -> None:
+        task.state = "settled"
+        self._actions.append(Settle(task, outcome))
+
+    def _take_back(self, worker: Worker, ids: set[int]) -> None:
+        if not ids:
+            return
+        back = [task for task in worker.held if task.id in ids]
+        for task in reversed(back):
+            worker.held.remove(task)
+            task.worker = None
+            if task.state != "settled":
+                task.state = "waiting"
+                self._queue.push(task, front=True)
+
+    def _victim(self, worker: Worker, task: Task, exit: Exit, now: float) -> Task | None:
+        """See to the task that a worker had begun when it died; it is returned if it may be why."""
+        task.worker = None
+        if task.state == "settled":
+            return None
+        if worker.ending == "timeout":
+            self._settle(task, TimedOut(exit.traceback))
+            return None
+        if worker.is_loading and task.unloaded < _MOST_UNLOADED:
+            task.unloaded += 1
+            self._delay(task, now, 1)
+            return None
+        task.crashes += 1
+        if task.crashes <= task.retries:
+            self._delay(task, now, task.crashes)
+        else:
+            self._settle(task, Crashed(exit, task.crashes))
+        return task
+
+    def _delay(self, task: Task, now: float, times: int) -> None:
+        task.state = "delayed"
+        due = now + self._wait(times)
+        heapq.heappush(self._delayed, (due, next(self._numbers), task))
+
+    def _wait(self, times: int) -> float:
+        wait = min(_FIRST_WAIT * 2.0 ** min(times - 1, 10), _LONGEST_WAIT)
+        return wait * (1 + _JITTER * (2 * self._random() - 1))
+
+    def _undelay(self, now: float) -> None:
+        while self._delayed and self._delayed[0][0] <= now:
+            _, _, task = heapq.heappop(self._delayed)
+            if task.state == "delayed":
+                task.state = "waiting"
+                self._queue.push(task, front=True)
+        if self._delayed:
+            self._wake(self._delayed[0][0])
+
+    def _count_death(self, exit: Exit, culprit: Task | None, now: float) -> None:
+        if culprit is not None and self._crashes.admit(now):
+            return
+        if not self._deaths.admit(now):
+            whose = f"; the last one carried out {culprit.name}" if culprit is not None else ""
+            self._give_up(f"its workers died more often than {self._deaths}: {exit}{whose}")
+
+    def _give_up(self, error: str) -> None:
+        if not self._ended:
+            self._ended = True
+            self._actions.append(GiveUp(error))
