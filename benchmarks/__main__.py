@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import blobs, latency, restart, scale, throughput
+from benchmarks import blobs, kills, latency, peers, restart, scale, throughput
 from benchmarks._machine import describe, machine
 from benchmarks._plot import NotInstalled, plot
 from benchmarks._report import Report, Settings
@@ -29,6 +29,8 @@ BENCHMARKS: Mapping[str, Callable[[Settings], Report]] = {
     "throughput": throughput.measure,
     "blobs": blobs.measure,
     "scale": scale.measure,
+    "kills": kills.measure,
+    "peers": peers.measure,
 }
 
 logger = logging.getLogger("benchmarks")

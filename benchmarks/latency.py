@@ -13,6 +13,7 @@ from benchmarks._baselines import (
     ping_pong,
     relayed_ping_pong,
 )
+from benchmarks._example import example
 from benchmarks._harness import Samples, interleave, repeat
 from benchmarks._report import Bar, Chart, Line, Report, Settings, latency_line
 from benchmarks._trees import client_of, composite_of, in_files, in_memory, running
@@ -58,17 +59,6 @@ def measure(settings: Settings) -> Report:
         bars={line.what: line.ratio.median for line in lines if line.ratio is not None},
     )
     return Report("latency", TITLE, lines, notes, charts=[chart])
-
-
-def example() -> Session:
-    """A session as users have them: small."""
-    return Session(
-        agent_id="my-agent",
-        status="active",
-        metadata={"title": "a conversation", "turns": 3},
-        context={"cwd": "/srv/agent", "model": "large"},
-        tags=["bench", "example"],
-    )
 
 
 def frames_of(session: Session) -> tuple[bytes, bytes]:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from benchmarks._baselines import managed_store
 from benchmarks._clients import Load, clients, rate
+from benchmarks._example import example
 from benchmarks._harness import Samples, interleave
 from benchmarks._report import Bar, Chart, Line, Report, Settings, latency_line, rate_line
 from benchmarks._trees import composite_of, in_files, in_memory, in_sqlite, running
-from benchmarks.latency import example
 from ports import Event, Session, SessionStore
 from stores import InMemorySessionStore
 from supervisor import connect, connect_async
@@ -67,7 +67,7 @@ def _blocking_name(count: int) -> str:
 
 
 def _in_memory(settings: Settings) -> tuple[list[Line], Chart]:
-    seconds = settings.pick(1.0, 0.3)
+    seconds = settings.pick(0.7, 0.3)
     crowds = settings.pick(_CROWDS, (1, _CALLERS))
     run_dir = str(settings.scratch / "run")
     children = [in_memory(), in_files(settings.scratch), composite_of("sessions", "artifacts")]
@@ -241,7 +241,7 @@ def _sleep_until(moment: float) -> None:
 
 
 def _durable(settings: Settings) -> list[Line]:
-    seconds = settings.pick(1.0, 0.5)
+    seconds = settings.pick(0.7, 0.5)
     run_dir = str(settings.scratch / "run")
     with contextlib.ExitStack() as stack:
         enter = stack.enter_context
