@@ -29,8 +29,8 @@ BENCHMARKS: Mapping[str, Callable[[Settings], Report]] = {
     "throughput": throughput.measure,
     "blobs": blobs.measure,
     "scale": scale.measure,
-    "kills": kills.measure,
     "peers": peers.measure,
+    "kills": kills.measure,
 }
 
 logger = logging.getLogger("benchmarks")
@@ -48,9 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.draw is not None:
-        _draw(
-            json.loads(options.draw.read_text()), options.plot or options.draw.with_suffix(".svg")
-        )
+        try:
+            results = json.loads(options.draw.read_text())
+        except (OSError, ValueError) as error:
+            parser.error(f"--draw: {options.draw} holds no results: {error}")
+        _draw(results, options.plot or options.draw.with_suffix(".svg"))
         return 0
     for name in options.names:
         if name not in BENCHMARKS:
@@ -60,11 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings(options.quick, Path(scratch), show_progress)
         facts = machine(settings.scratch)
         print(describe(facts), flush=True)
+        path = options.json or _RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
         names = options.names or list(BENCHMARKS)
-        reports = [report for name in names if (report := _run(name, settings)) is not None]
+        reports: list[Report] = []
+        # Written before it begins, and after each: of a run that is cut short, that is kept.
+        results = _write(path, facts, reports)
+        for name in names:
+            if (report := _run(name, settings)) is not None:
+                reports.append(report)
+                results = _write(path, facts, reports)
     print("\n" + render_bars(reports))
-    results = _results(facts, reports)
-    path = _write(options.json, results)
     print(f"\n{time.monotonic() - began:.0f} s; written to {path}")
     _draw(results, options.plot or path.with_suffix(".svg"))
     return 0 if len(reports) == len(names) else 1
@@ -107,23 +114,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _results(facts: dict[str, Any], reports: Sequence[Report]) -> dict[str, Any]:
-    results = {
-        "measured_at": datetime.now(UTC).isoformat(),
-        "machine": facts,
-        "reports": [report.to_map() for report in reports],
-    }
-    # What is drawn from the file and what is drawn at once is the same.
-    decoded: dict[str, Any] = json.loads(json.dumps(results))
-    return decoded
-
-
-def _write(path: Path | None, results: Mapping[str, Any]) -> Path:
-    if path is None:
-        _RESULTS.mkdir(exist_ok=True)
-        path = _RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    return path
+def _write(path: Path, facts: dict[str, Any], reports: Sequence[Report]) -> dict[str, Any]:
+    """Write what was found so far; return it as it is read again."""
+    text = json.dumps(
+        {
+            "measured_at": datetime.now(UTC).isoformat(),
+            "machine": facts,
+            "reports": [report.to_map() for report in reports],
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n")
+    results: dict[str, Any] = json.loads(text)
+    return results
 
 
 if __name__ == "__main__":

@@ -59,3 +59,27 @@ def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["nonsense"])
     assert "'nonsense'" in capsys.readouterr().err
+
+
+def test_a_run_that_is_cut_short_keeps_what_it_has_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(settings: Settings) -> Report:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(command.BENCHMARKS, "other", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        command.main(["--json", str(tmp_path / "found.json")])
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [report["name"] for report in found["reports"]] == ["echo"]
+
+
+@pytest.mark.parametrize("text", [None, "not JSON"])
+def test_what_cannot_be_drawn_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "found.json").write_text(text)
+    with pytest.raises(SystemExit):
+        command.main(["--draw", str(tmp_path / "found.json")])
+    assert "found.json holds no results" in capsys.readouterr().err
