@@ -240,7 +240,7 @@ class Root:
         self.process.extras[REGISTRY[0]] = None
         self.process.ends.add(REGISTRY[0], running.process.instance, exit, served=running.ready)
         report = Report("child_ended", "registry", exit=exit)
-        log_report(ROOT, report, running.process.pid, running.words)
+        log_report(ROOT, report, running.process.pid, self.process.children.complete(running))
         if time.monotonic() - self._registry_since > _REGISTRY_STABLE:
             self._registry_deaths = 0
         self._registry_deaths += 1

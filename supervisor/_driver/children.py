@@ -14,6 +14,7 @@ from supervisor._context import Identity
 from supervisor._driver.exits import LastWords, exit_of
 from supervisor._driver.oom import OutOfMemoryKills
 from supervisor._driver.output import CommandOutput
+from supervisor._driver.standbys import Standbys
 from supervisor._exit import Exit
 from supervisor._loop import Reactor
 from supervisor._node import Node, ProcessPath
@@ -40,6 +41,7 @@ class Running:
         stopped: whether it was asked to stop.
         killed: whether we have sent it SIGKILL.
         condemned: why it has to go, if it has.
+        was_killed_by_another: whether somebody else has, and it is not known who.
     """
 
     token: int
@@ -49,6 +51,7 @@ class Running:
     stopped: bool = False
     killed: bool = False
     condemned: Literal["watchdog", "max_rss"] | None = None
+    was_killed_by_another: bool = False
     words: LastWords = field(default_factory=LastWords)
     output: CommandOutput | None = None
 
@@ -64,6 +67,7 @@ class Children:
     Args:
         loop: the loop to hear them on.
         main: what a child's process does.
+        standbys: become the children that they can become.
         open_log: gives a new socket to the root, for what the process at a path logs.
         on_ready: is called with a child that has acknowledged its start.
         on_exit: is called with one that is gone, and why.
@@ -77,6 +81,7 @@ class Children:
         self,
         loop: Reactor,
         main: Main,
+        standbys: Standbys,
         *,
         open_log: Callable[[ProcessPath], socket.socket | None],
         on_ready: Callable[[Running], None],
@@ -85,6 +90,7 @@ class Children:
     ) -> None:
         self._loop = loop
         self._main = main
+        self._standbys = standbys
         self._open_log = open_log
         self._out_of_memory = OutOfMemoryKills()
         self._on_ready = on_ready
@@ -136,7 +142,11 @@ class Children:
                 plan.output = output.descriptors
             else:
                 plan.log = self._open_log(path)
-            process = launch(plan, self._main, ours, method)
+            process = self._standbys.become(plan)
+            if process is None:
+                process = launch(plan, self._main, ours, method)
+            else:
+                ours.close()
         except BaseException:
             ours.close()
             if output is not None:
@@ -152,7 +162,7 @@ class Children:
         running = Running(token, spec, process, output=output)
         self._by_pid[process.pid] = self._by_token[token] = running
         self._starting.add(running)
-        self._loop.add_reader(ours.fileno(), self._hear, running)
+        self._loop.add_reader(process.control.fileno(), self._hear, running)
         return running
 
     def stop(self, running: Running) -> None:
@@ -202,7 +212,7 @@ class Children:
             running.words.hear(kind, args)
             if kind != "crash":
                 self._expect_end(running)
-        else:
+        elif kind != "taken":
             self._on_message(running, kind, args)
 
     def _become_ready(self, running: Running) -> None:
@@ -210,6 +220,8 @@ class Children:
             running.ready = True
             self._starting.discard(running)
             self._on_ready(running)
+            if not self._starting:
+                self._standbys.prepare()
             if running.stopped:
                 # The SIGTERM may have come when it had just stopped listening for it.
                 self.stop(running)
@@ -245,7 +257,7 @@ class Children:
             running = self._by_pid.pop(status.si_pid, None)
             if running is not None:
                 self._gone(running, status)
-            else:
+            elif not self._standbys.has_ended(status.si_pid):
                 self.on_other(status.si_pid)
 
     def _gone(self, running: Running, status: os.waitid_result) -> None:
@@ -260,17 +272,21 @@ class Children:
             # It was so short that its end was noticed before its beginning.
             running.ready = True
             self._on_ready(running)
-        exit = exit_of(status, running.kind, running.words, stopped=running.stopped)
-        self._complete(running, exit)
-        self._on_exit(running, exit)
-
-    def _complete(self, running: Running, exit: Exit) -> None:
-        """Add to what it said what is known of its end."""
         if running.output is not None:
             running.output.finish()
             running.words.stderr = running.output.last_lines
-        if exit.signal == signal.SIGKILL and not running.killed:
+        exit = exit_of(status, running.kind, running.words, stopped=running.stopped)
+        running.was_killed_by_another = exit.signal == signal.SIGKILL and not running.killed
+        self._on_exit(running, exit)
+        if not self._by_pid:
+            self._standbys.reconsider()
+
+    def complete(self, running: Running) -> LastWords:
+        """What it said, and what else is known of its end; to find that out takes a moment."""
+        if running.was_killed_by_another:
+            running.was_killed_by_another = False
             running.words.oom = self._out_of_memory.evidence()
+        return running.words
 
 
 def _kill_group_of_dead(pid: int) -> None:

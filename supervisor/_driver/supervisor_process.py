@@ -46,6 +46,7 @@ from supervisor._driver.exits import LastWords
 from supervisor._driver.memory import MemoryGuard
 from supervisor._driver.news import News
 from supervisor._driver.reports import log_report
+from supervisor._driver.standbys import Standbys
 from supervisor._driver.timers import Timers
 from supervisor._driver.watchdog import Watchdog
 from supervisor._errors import NameTaken
@@ -104,9 +105,17 @@ class SupervisorProcess:
         self.machine = Machine(spec)
         self.ends = Ends(loop)
         self.news = News(loop, identity.node)
+        self._standbys = Standbys(
+            loop,
+            identity.node,
+            identity.path,
+            main,
+            lambda: [row.spec for row in self.machine.rows() if row.status != "stopped"],
+        )
         self.children = Children(
             loop,
             main,
+            self._standbys,
             open_log=open_log,
             on_ready=self._child_ready,
             on_exit=self.child_gone,
@@ -156,6 +165,7 @@ class SupervisorProcess:
     def kill_all(self) -> None:
         """Stop at once: every process below this one is killed, the children's children too."""
         self.is_forced = True
+        self._standbys.close()
         for running in self.children:
             self.children.kill(running)
         kill_descendants()
@@ -163,9 +173,10 @@ class SupervisorProcess:
     def feed(self, event: Event) -> None:
         """Let the machine decide, and do what it says."""
         was_stopping = self._is_stopping
-        for action in self.machine.handle(event, self.loop.time()):
+        for action in _spawns_first(self.machine.handle(event, self.loop.time())):
             self._perform(action)
         if self._is_stopping and not was_stopping:
+            self._standbys.close()
             self.on_stopping()
 
     @property
@@ -191,6 +202,8 @@ class SupervisorProcess:
         for id in tuple(self._listeners):
             self._close_listener(id)
         self._endpoint.close()
+        self._standbys.close()
+        self._standbys.wait()
         if self.is_forced:
             # What was killed may have left something behind, and have come to us with that.
             end_descendants()
@@ -306,7 +319,7 @@ class SupervisorProcess:
                 self.identity.path,
                 report,
                 running.process.pid,
-                running.words,
+                self.children.complete(running),
                 of_supervisor=is_supervisor,
             )
         else:
@@ -349,6 +362,16 @@ class SupervisorProcess:
             self.on_extra_said(kind, args)
             return
         logger.warning("child %r sent an unknown message: %s %.100r", running.spec.id, kind, args)
+
+
+def _spawns_first(actions: list[Action]) -> list[Action]:
+    """Callers wait for a restart, and nobody for the log: reports come behind the last Spawn."""
+    spawns = [number for number, action in enumerate(actions) if isinstance(action, Spawn)]
+    if not spawns:
+        return actions
+    before, after = actions[: spawns[-1] + 1], actions[spawns[-1] + 1 :]
+    reports = [action for action in before if isinstance(action, Report)]
+    return [action for action in before if not isinstance(action, Report)] + reports + after
 
 
 def handle_stop_signals(loop: Loop, process: SupervisorProcess) -> None:

@@ -4,8 +4,9 @@
 from the child        ``ready``; ``failed`` (the path below it, the error, the traceback) in its
                       place; ``exit`` (an Exit) before it ends by itself; ``crash`` (what it was
                       doing); from the registry also ``journal``; from a server with a watchdog
-                      ``watched`` (with the file that its stacks go to), ``beat``, ``ending``
-from the supervisor   ``stop``
+                      ``watched`` (with the file that its stacks go to), ``beat``, ``ending``;
+                      from a standby ``taken`` (see ``standby``)
+from the supervisor   ``stop``; to a standby ``become``
 ====================  ===========================================================================
 
 Its end of file, on either side, means that the other process is gone.
@@ -14,7 +15,9 @@ Its end of file, on either side, means that the other process is gone.
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from supervisor._wire.codec import CodecError, Decoder, encode
@@ -52,10 +55,10 @@ class ControlPipe:
             return False
         return True
 
-    def send_descriptor(self, kind: str, descriptor: int) -> bool:
-        """Hand a copy of a descriptor over: it is the message's one argument."""
+    def send_descriptors(self, kind: str, args: Sequence[Any], descriptors: Sequence[int]) -> bool:
+        """Hand copies of descriptors over: they follow the message's other arguments."""
         try:
-            send(self.socket, encode([NOTIFICATION, kind, [[], {}]]), [descriptor])
+            send(self.socket, encode([NOTIFICATION, kind, [list(args), {}]]), descriptors)
         except OSError:
             return False
         return True
@@ -84,6 +87,20 @@ class ControlPipe:
             # Only the two processes write here; what is no message is as good as an end.
             return None
         return messages
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the other side has told something, or is gone; says whether it has told.
+
+        Args:
+            seconds: for how long at most; None waits without limit.
+        """
+        poller = select.poll()
+        poller.register(self.socket, select.POLLIN)
+        poller.poll(None if seconds is None else seconds * 1000)
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except OSError:
+            return False
 
     def drain(self) -> list[Message]:
         """All that a process which is gone has told."""

@@ -35,7 +35,24 @@ from supervisor._process.deathsig import die_with_parent, set_process_name
 from supervisor._wire.blob import copy_to_descriptor
 from supervisor._wire.codec import pack_spec
 
-__all__ = ["Plan", "Process", "close_others", "launch", "spawn"]
+__all__ = [
+    "Main",
+    "Plan",
+    "Process",
+    "become",
+    "begin",
+    "block_signals",
+    "close_others",
+    "depend_on",
+    "forget_signals",
+    "fork",
+    "launch",
+    "let_go",
+    "next_instance",
+    "safe_method",
+    "spawn",
+    "unblock_signals",
+]
 
 
 @dataclass(slots=True)
@@ -109,14 +126,18 @@ def launch(plan: Plan, main: Main, control: ControlPipe, method: str | None) -> 
         OSError: it cannot be started: there are too many processes, or there is no memory.
         CodecError: the plan cannot be carried to a spawned process.
     """
-    pid = spawn(plan, main) if (method or _safe_method()) == "spawn" else _fork(plan, main)
-    with contextlib.suppress(OSError):
-        # The child does the same: whoever comes first, it is done before either goes on.
-        os.setpgid(pid, pid)
+    if (method or safe_method()) == "spawn":
+        pid = spawn(plan, main)
+        with contextlib.suppress(OSError):
+            # The child does the same: whoever comes first, it is done before either goes on.
+            os.setpgid(pid, pid)
+    else:
+        pid = fork(title_of(plan.identity), _forked, plan, main)
     return Process(pid, plan.identity.instance, control)
 
 
-def _safe_method() -> str:
+def safe_method() -> str:
+    """How processes are to be started: ``fork``, unless it is not safe here."""
     return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
 
 
@@ -126,33 +147,54 @@ _ALL_SIGNALS = signal.valid_signals()
 _fork_context = multiprocess.get_context("fork")
 
 
-def _fork(plan: Plan, main: Main) -> int:
+def fork(name: str, run: Callable[..., object], *args: Any) -> int:
+    """Fork a process that leads a group of its own, and in which signals are blocked.
+
+    Args:
+        name: what it is called.
+        run: what it does; it begins with ``let_go``.
+        *args: for that.
+
+    Returns:
+        Its pid.
+
+    Raises:
+        OSError: there are too many processes, or there is no memory.
+    """
     # A signal that reached the child before it has let go of the handlers would be handled as if
     # by the parent, whose wake-up descriptor it shares.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
     try:
-        process = _fork_context.Process(
-            target=_forked, args=(plan, main), name=title_of(plan.identity)
-        )
+        process = _fork_context.Process(target=run, args=args, name=name)
         process.start()
         # We reap by ourselves; the list would be polled, pid by pid, at each further start.
         multiprocess.process._children.discard(process)  # noqa: SLF001
-        return int(process.pid)
+        pid = int(process.pid)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with contextlib.suppress(OSError):
+        # The child does the same: whoever comes first, it is done before either goes on.
+        os.setpgid(pid, pid)
+    return pid
 
 
 def _forked(plan: Plan, main: Main) -> None:
-    asyncio._set_running_loop(None)  # noqa: SLF001  what its own loops do when they end
-    _forget_signals()
     for number, descriptor in enumerate(plan.output or (), 1):
         os.dup2(descriptor, number)
-    close_others([sock.fileno() for sock in plan.sockets() if sock is not None])
-    _close_standard_input()
+    let_go([sock for sock in plan.sockets() if sock is not None])
     sys.exit(begin(plan, main))
 
 
-def _forget_signals() -> None:
+def let_go(kept: list[socket.socket]) -> None:
+    """Get rid of what a forked process has from its parent, but for these and the output."""
+    asyncio._set_running_loop(None)  # noqa: SLF001  what its own loops do when they end
+    forget_signals()
+    close_others([sock.fileno() for sock in kept])
+    _close_standard_input()
+
+
+def forget_signals() -> None:
+    """Handle no signal, as a fresh interpreter."""
     signal.set_wakeup_fd(-1)
     for number in _HANDLED:
         signal.signal(number, signal.SIG_DFL)
@@ -185,12 +227,26 @@ def begin(plan: Plan, main: Main, levels: Mapping[str, int] | None = None) -> in
         main: what it does.
         levels: of its loggers; None leaves them as they are.
     """
+    # The root may outlive the thread that started it, and stops in order after its process.
+    depend_on(None if plan.identity.path == ROOT else plan.parent)
+    return become(plan, main, levels)
+
+
+def depend_on(parent: int | None) -> None:
+    """Belong to a tree: Ctrl-C is not for this process, and it dies with its parent.
+
+    Args:
+        parent: its pid; None does not die with it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if plan.identity.path != ROOT:
-        # The root may outlive the thread that started it, and stops in order after its process.
-        die_with_parent(plan.parent)
+    if parent is not None:
+        die_with_parent(parent)
     with contextlib.suppress(OSError):
         os.setpgid(0, 0)
+
+
+def become(plan: Plan, main: Main, levels: Mapping[str, int] | None = None) -> int:
+    """Be the process of the plan, in one that belongs to the tree; see ``begin``."""
     set_process_name(title_of(plan.identity))
     enter(plan.identity)
     if plan.identity.path != ROOT:
@@ -204,6 +260,11 @@ def begin(plan: Plan, main: Main, levels: Mapping[str, int] | None = None) -> in
 def title_of(identity: Identity) -> str:
     """What a process is called, for those who look at it from outside."""
     return identity.path[-1] if identity.path else f"regrow {identity.node.name}"
+
+
+def block_signals() -> None:
+    """Let no signal in, until the process has said what it does with them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
 
 
 def unblock_signals() -> None:

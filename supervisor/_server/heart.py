@@ -42,7 +42,7 @@ class Heart:
         """
         stacks = _anonymous_file()
         faulthandler.register(DUMP_SIGNAL, file=stacks, all_threads=True)
-        self._control.send_descriptor("watched", stacks)
+        self._control.send_descriptors("watched", (), [stacks])
         self._timer = self._loop.call_later(self._interval, self._beat)
 
     def stop(self) -> None:

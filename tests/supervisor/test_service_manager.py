@@ -18,7 +18,7 @@ from supervisor import connect, whereis
 from supervisor._service_manager import Settings, read_settings, taken
 from tests.supervisor.conftest import remove_killed_node
 from tests.supervisor.servers import lines
-from tests.support import all_gone, descendants, eventually, proc
+from tests.support import all_gone, descendants, eventually, members, proc
 
 ROOT = Path(__file__).parents[2]
 
@@ -192,7 +192,7 @@ def test_each_signal_stops_in_order(run_dir: Path, journal: str, number: signal.
     children = f'[Child(Worker, {{"journal": {journal!r}}}, name="w")]'
     with running(run_dir, children) as process:
         eventually(lambda: lines(journal))
-        eventually(lambda: len(descendants(process.pid)) == 3)
+        eventually(lambda: len(members(process.pid)) == 3)
         # It has begun to run when it writes; a signal before it is ready would end its start.
         eventually(lambda: (ref := whereis("w")) is not None and ref.is_alive())
         process.send_signal(number)
@@ -211,9 +211,7 @@ def test_a_second_signal_kills_nested_trees_and_what_commands_have_started(
     with running(run_dir, children) as process:
         eventually(lambda: len(lines(journal)) == 3)
         # Registry, guard and deaf task; two supervisors, with sh, sleep, the task, the server.
-        everyone = eventually(
-            lambda: found if len(found := descendants(process.pid)) == 9 else set()
-        )
+        everyone = eventually(lambda: found if len(found := members(process.pid)) == 9 else set())
         process.send_signal(signal.SIGTERM)
         eventually(lambda: has_taken_signals(process.pid))
         process.send_signal(signal.SIGTERM)
@@ -255,7 +253,7 @@ def test_process_1_reaps_orphans_and_stops_in_order(run_dir: Path, journal: str)
             for _ in range(5):
                 client.spawn_short_orphan()
             # The root has adopted and reaped them: of what is below it, nothing is a zombie.
-            eventually(lambda: len(descendants(root, zombies=True)) == 2)
+            eventually(lambda: len(members(root, zombies=True)) == 2)
         assert root
         proc(root).kill(signal.SIGTERM)
         output, _ = process.communicate(timeout=30)
