@@ -7,6 +7,7 @@ A key never becomes a path: its digest does, so that no key can leave the root, 
 clash with another on a file system that folds case.
 """
 
+import errno
 import mmap
 import os
 import threading
@@ -18,10 +19,13 @@ from typing import Any, Self
 
 from ports import BytesLike, NotFound, StorageError, ValidationError
 from ports._arguments import artifact_data
+from stores._file_freeing import Freeing
 from stores._file_io import copy_all, make_folders, read_all, sync, sync_folder, write_all
 from stores._file_scratch import ScratchFolder
 from stores._file_serving import FileServing
 from stores._keys import digest_of_key, printable, shortened, shown
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FileArtifactStore(FileServing):
@@ -47,6 +51,7 @@ class FileArtifactStore(FileServing):
         self._fsync = fsync
         self._known_folders: set[str] = set()
         self._closing = threading.Lock()
+        self._freeing = Freeing()
         scratch = os.path.join(self._root, "tmp")
         with _reported("keep artifacts", self._root):
             make_folders(self._objects, synced=fsync)
@@ -111,7 +116,8 @@ class FileArtifactStore(FileServing):
         path = self._path(key)
         self._scratch_folder()
         with _reported("delete artifact", path, key), suppress(FileNotFoundError):
-            os.unlink(path)
+            with self._freeing.later(path):
+                os.unlink(path)
             if self._fsync:
                 sync_folder(os.path.dirname(path))
 
@@ -162,29 +168,39 @@ class FileArtifactStore(FileServing):
         path = self._path(key)
         scratch = self._scratch_folder()
         with _reported("store artifact", path, key):
-            fd, temporary = scratch.create()
             try:
-                try:
-                    write(fd)
-                    if self._fsync:
-                        sync(fd)
-                finally:
-                    os.close(fd)
-                self._move_into_place(temporary, path)
-            except BaseException:
-                _remove(temporary)
-                raise
+                self._put_once(scratch, path, write)
+            except OSError as error:
+                # What has been replaced may still be there.
+                if error.errno not in _NO_SPACE or not self._freeing.wait():
+                    raise
+                self._put_once(scratch, path, write)
+
+    def _put_once(self, scratch: ScratchFolder, path: str, write: Callable[[int], None]) -> None:
+        fd, temporary = scratch.create()
+        try:
+            try:
+                write(fd)
+                if self._fsync:
+                    sync(fd)
+            finally:
+                os.close(fd)
+            self._move_into_place(temporary, path)
+        except BaseException:
+            _remove(temporary)
+            raise
 
     def _move_into_place(self, temporary: str, path: str) -> None:
         folder = os.path.dirname(path)
         if folder not in self._known_folders:
             self._make_known(folder)
-        try:
-            os.replace(temporary, path)
-        except FileNotFoundError:
-            # The folder was there and has been removed by hand.
-            self._make_known(folder)
-            os.replace(temporary, path)
+        with self._freeing.later(path):
+            try:
+                os.replace(temporary, path)
+            except FileNotFoundError:
+                # The folder was there and has been removed by hand.
+                self._make_known(folder)
+                os.replace(temporary, path)
         if self._fsync:
             sync_folder(folder)
 

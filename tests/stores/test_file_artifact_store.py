@@ -4,16 +4,24 @@ import errno
 import gc
 import mmap
 import os
+import shutil
 import signal
+import subprocess
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from ports import NotFound, StorageError, ValidationError
-from stores import FileArtifactStore
+from ports import ArtifactStore, NotFound, StorageError, ValidationError
+from stores import CompositeSessionStore, FileArtifactStore, InMemorySessionStore
+from stores._file_freeing import Freeing
+from supervisor import Child, Supervisor, connect
 from tests.stores.processes import child, line_of
+
+MEBIBYTE = 1 << 20
 
 
 @pytest.fixture
@@ -249,6 +257,211 @@ class TestErrors:
         with pytest.raises(StorageError, match="cannot store artifact 'key'"):
             store.put("key", b"data")
         assert half_written(tmp_path / "root") == []
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    """A disk of its own at `folder`; skip the test if that is not ours to make."""
+    folder.mkdir()
+    options = f"size={size},mode=700"
+    mount = ["mount", "-t", "tmpfs", "-o", options, "regrow-test", str(folder)]
+    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("only root may mount a file system here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+class TestDisks:
+    def test_a_full_one(self, tmp_path: Path):
+        with (
+            small_disk(tmp_path / "disk", "4m"),
+            FileArtifactStore(tmp_path / "disk") as store,
+        ):
+            store.put("key", b"old" * MEBIBYTE)
+            for data in (b"n" * 2 * MEBIBYTE, [b"n" * MEBIBYTE] * 2):
+                with pytest.raises(StorageError, match="No space left on device") as raised:
+                    store.put("key", data)
+                assert raised.value.details["errno"] == errno.ENOSPC
+                assert half_written(tmp_path / "disk") == []
+            assert store.get("key") == b"old" * MEBIBYTE
+            store.put("other", b"new")
+            assert store.get("other") == b"new"
+            store.delete("key")
+            store.put("key", b"new" * MEBIBYTE)
+            assert store.get("key") == b"new" * MEBIBYTE
+
+    def test_a_full_one_under_a_tree(self, tmp_path: Path):
+        with (
+            small_disk(tmp_path / "disk", "4m"),
+            Supervisor(
+                [
+                    Child(InMemorySessionStore, name="sessions"),
+                    Child(FileArtifactStore, {"root": tmp_path / "disk"}, name="artifacts"),
+                    Child(CompositeSessionStore, args=("sessions", "artifacts"), name="store"),
+                ]
+            ).start(run_dir=tmp_path / "run") as tree,
+            connect("store", ArtifactStore, run_dir=tmp_path / "run") as client,
+        ):
+            client.put("key", b"old" * MEBIBYTE)
+            with pytest.raises(StorageError, match="No space left on device") as raised:
+                client.put("key", b"n" * 2 * MEBIBYTE)
+            assert raised.value.details["errno"] == errno.ENOSPC
+            assert client.view("key") == b"old" * MEBIBYTE
+            client.put("key", b"small")
+            assert client.get("key") == b"small"
+            assert [child.restarts for child in tree.which_children()] == [0, 0, 0]
+
+    def test_one_that_turns_read_only(self, tmp_path: Path):
+        disk = tmp_path / "disk"
+        with small_disk(disk, "4m"), FileArtifactStore(disk) as store:
+            store.put("key", b"data")
+            remount = ["mount", "-o", "remount,ro", "regrow-test", str(disk)]
+            subprocess.run(remount, check=True)
+            for refused in (lambda: store.put("key", b"new"), lambda: store.delete("key")):
+                with pytest.raises(StorageError, match="Read-only file system"):
+                    refused()
+            assert store.get("key") == b"data"
+            with pytest.raises(StorageError, match="Read-only file system"):
+                FileArtifactStore(disk)
+
+    def test_space_that_is_not_free_yet_is_waited_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        close, wait = Freeing._close, Freeing.wait
+        may_close = threading.Event()
+
+        def close_when_asked(self: Freeing, fd: int) -> None:
+            assert may_close.wait(60)
+            close(self, fd)
+
+        def ask_and_wait(self: Freeing) -> bool:
+            may_close.set()
+            return wait(self)
+
+        monkeypatch.setattr(Freeing, "_close", close_when_asked)
+        monkeypatch.setattr(Freeing, "wait", ask_and_wait)
+        with (
+            small_disk(tmp_path / "disk", "6m"),
+            FileArtifactStore(tmp_path / "disk") as store,
+        ):
+            for data in (b"one" * MEBIBYTE, b"two" * MEBIBYTE):
+                store.put("key", data)
+            assert not may_close.is_set()
+            store.put("key", b"new" * MEBIBYTE)
+            assert may_close.is_set()
+            assert store.get("key") == b"new" * MEBIBYTE
+
+    def test_large_files_are_let_go_of_in_the_end(self, store: FileArtifactStore):
+        before = os.listdir("/proc/self/fd")
+        for number in range(8):
+            store.put("key", bytes([number]) * 2 * MEBIBYTE)
+        store.delete("key")
+        store._freeing.wait()
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+NOBODY = """
+import os, sys
+from ports import StorageError
+from stores import FileArtifactStore
+os.setuid(65534)
+store = FileArtifactStore(sys.argv[1])
+store.put("key", b"old")
+for folder in ("objects", "tmp"):
+    for path, _, _ in os.walk(f"{sys.argv[1]}/{folder}"):
+        os.chmod(path, 0o500)
+for refused in (lambda: store.put("key", b"new"), lambda: store.delete("key")):
+    try:
+        refused()
+    except StorageError as error:
+        print(error.details["errno"], error.message)
+print(store.get("key"))
+try:
+    FileArtifactStore(sys.argv[1])
+except StorageError as error:
+    print(error.details["errno"], error.message)
+"""
+
+
+def test_folders_that_may_not_be_written_to(tmp_path: Path):
+    if os.geteuid():
+        pytest.skip("only root may become nobody")
+    root = Path(tempfile.mkdtemp())
+    try:
+        os.chown(root, 65534, 65534)
+        with child(NOBODY, root) as process:
+            lines = process.communicate()[0].splitlines()
+    finally:
+        shutil.rmtree(root)
+    put, delete, got, start = lines
+    assert put.startswith(f"{errno.EACCES} cannot store artifact 'key': Permission denied")
+    assert delete.startswith(f"{errno.EACCES} cannot delete artifact 'key': Permission denied")
+    assert got == "b'old'"
+    assert start.startswith(f"{errno.EACCES} cannot keep artifacts: Permission denied")
+
+
+class TestDurability:
+    @pytest.fixture
+    def calls(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """What is asked of the disk, in order, with the last part of each path."""
+        calls: list[str] = []
+        fsync, replace, unlink, mkdir = os.fsync, os.replace, os.unlink, os.mkdir
+
+        def told(name: str, path: str, call: Callable[[], None]) -> None:
+            calls.append(f"{name} {_role(path)}")
+            call()
+
+        monkeypatch.setattr(
+            os,
+            "fsync",
+            lambda fd: told("sync", os.readlink(f"/proc/self/fd/{fd}"), lambda: fsync(fd)),
+        )
+        monkeypatch.setattr(
+            os, "replace", lambda old, new: told("replace", new, lambda: replace(old, new))
+        )
+        monkeypatch.setattr(os, "unlink", lambda path: told("unlink", path, lambda: unlink(path)))
+        monkeypatch.setattr(os, "mkdir", lambda path: told("mkdir", path, lambda: mkdir(path)))
+        return calls
+
+    def test_bytes_before_their_name_and_the_name_before_the_answer(
+        self, tmp_path: Path, calls: list[str]
+    ):
+        with FileArtifactStore(tmp_path / "root") as store:
+            assert calls[:4] == ["mkdir root", "sync above", "mkdir objects", "sync root"]
+            calls.clear()
+            store.put("key", b"data")
+            assert calls == [
+                "sync scratch",
+                "mkdir folder",
+                "sync objects",
+                "sync objects",
+                "replace object",
+                "sync folder",
+            ]
+            calls.clear()
+            store.put("key", b"again")
+            assert calls == ["sync scratch", "replace object", "sync folder"]
+            calls.clear()
+            store.delete("key")
+            assert calls == ["unlink object", "sync folder"]
+
+    def test_without(self, tmp_path: Path, calls: list[str]):
+        with FileArtifactStore(tmp_path / "root", fsync=False) as store:
+            store.put("key", b"data")
+            store.put("key", b"again")
+            store.delete("key")
+        assert not [call for call in calls if call.startswith("sync")]
+
+
+def _role(path: str) -> str:
+    names = path.split("/")
+    if "objects" in names:
+        return ["objects", "folder", "object"][len(names) - names.index("objects") - 1]
+    if "tmp" in names[names.index("root") if "root" in names else len(names) :]:
+        return "scratch"
+    return "root" if names[-1] == "root" else "above"
 
 
 PUT_UNTIL_KILLED = """
