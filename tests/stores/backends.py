@@ -20,6 +20,7 @@ from stores import (
 )
 from supervisor import Child
 from tests.stores import postgresql, s3
+from tests.stores.emptied import EmptiedSessionStore
 from tests.stores.remote import Tree
 
 F = TypeVar("F", bound=Callable[[Path], AbstractContextManager[Any]])
@@ -35,6 +36,14 @@ ArtifactStoreFactory: TypeAlias = Callable[[Path], AbstractContextManager[Artifa
 
 def _sqlite(folder: Path) -> dict[str, str]:
     return {"url": f"sqlite:///{folder}/sessions.db", "synchronous": "NORMAL"}
+
+
+def _in_memory() -> Child:
+    return Child(EmptiedSessionStore, name="sessions")
+
+
+def _of_database(url: str) -> Child:
+    return Child(SQLAlchemySessionStore, {"url": url}, name="sessions")
 
 
 def _files(folder: Path) -> Child:
@@ -55,20 +64,26 @@ SESSION_STORES: dict[str, SessionStoreFactory] = {
     "memory": lambda _: InMemorySessionStore(),
     "sqlite": lambda folder: SQLAlchemySessionStore(**_sqlite(folder)),
     "sqlite_memory": lambda _: SQLAlchemySessionStore("sqlite:///:memory:"),
-    "postgresql": lambda _: postgresql.empty_store(),
+    "postgresql": postgresql.EmptyStore(),
     "memory process": Tree(
         FullSessionStore,
-        lambda _: [Child(InMemorySessionStore, name="sessions")],
-        keeper="sessions",
+        lambda _: [_in_memory()],
+        emptied="sessions",
     ),
     "sqlite process": Tree(
         FullSessionStore,
         lambda data: [Child(SQLAlchemySessionStore, _sqlite(data), name="sessions")],
     ),
+    "postgresql process": postgresql.StoreTree(
+        FullSessionStore, lambda url, _: [_of_database(url)]
+    ),
     "memory composite": Tree(
         FullSessionStore,
-        lambda data: [Child(InMemorySessionStore, name="sessions"), _files(data), _composite()],
-        keeper="sessions",
+        lambda data: [_in_memory(), _files(data), _composite()],
+        emptied="sessions",
+    ),
+    "postgresql composite": postgresql.StoreTree(
+        FullSessionStore, lambda url, data: [_of_database(url), _files(data), _composite()]
     ),
     "sqlite hosted by the composite": Tree(
         FullSessionStore,

@@ -21,6 +21,7 @@ class Tree:
         children: the specs, given a folder for their data; the last one is what is called.
         keeper: the id of the child that has to be started anew for the store to be empty; none,
             where what it keeps is in files, which are emptied under it.
+        emptied: the id of a child that has an operation `empty` for it.
         empty: empties what it keeps elsewhere.
     """
 
@@ -29,11 +30,13 @@ class Tree:
         port: type,
         children: Callable[[Path], Sequence[Child]],
         keeper: str | None = None,
+        emptied: str | None = None,
         empty: Callable[[], object] = lambda: None,
     ) -> None:
         self._port = port
         self._children = children
         self._keeper = keeper
+        self._emptied = emptied
         self._empty_elsewhere = empty
         self._stack = ExitStack()
         self._fresh = True
@@ -65,6 +68,8 @@ class Tree:
 
     def _empty(self) -> None:
         self._empty_elsewhere()
+        if self._emptied is not None:
+            self._tree.child(self._emptied).call("empty")
         if self._keeper is not None:
             self._tree.terminate_child(self._keeper)
             self._tree.restart_child(self._keeper)
