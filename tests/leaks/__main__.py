@@ -6,13 +6,14 @@ The exit status is 1 where a process has grown.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from tests.leaks.scenarios import SCENARIOS, Scene, make_tree, run
+from tests.supervisor.conftest import stderr_to
 
 # The registry that has died too often in a row is waited with: see _root.py.
 _SLOW = {"registry restarts": 10}
@@ -23,11 +24,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.leaks", description=__doc__)
     parser.add_argument("--times", type=int, default=1000, help="how often each is done (1000)")
     times = parser.parse_args().times
-    logging.disable(logging.ERROR)
     leaks = []
     with tempfile.TemporaryDirectory(prefix="regrow-leaks-") as folder:
         os.environ["REGROW_RUN_DIR"] = folder
-        with make_tree().start("leaks", run_dir=folder) as tree:
+        # A thousand deaths are a thousand records.
+        with stderr_to(Path(folder) / "log"):
+            tree = make_tree().start("leaks", run_dir=folder)
+        with tree:
             found = Scene(tree)
             for name, do in SCENARIOS.items():
                 begun = time.monotonic()
