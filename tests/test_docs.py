@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))
 
+_FILE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::([\w:]+)`")
 
 
@@ -40,3 +44,20 @@ def test_the_tests_that_a_page_names_are_there(page: str) -> None:
     assert not missing
     if page == "docs/otp.md":
         assert len(named) > 100
+
+
+def test_the_examples_of_how_to_test(tmp_path: Path) -> None:
+    files = dict(_FILE.findall((ROOT / "docs/testing.md").read_text()))
+    assert list(files) == ["conftest.py", "test_decisions.py", "test_processes.py"]
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert "6 passed" in done.stdout, done.stdout + done.stderr
