@@ -28,8 +28,8 @@ __all__ = ["SCENARIOS", "Found", "Held", "Scene", "make_tree", "run"]
 
 _KIB = 1024
 
-# What a process may grow by all the same: arenas, caches, frees that come later; and supervisors keep
-# the last ends of their children.
+# What a process may grow by all the same: arenas, caches, frees that come later, and the last ends
+# of so many children that a supervisor remembers.
 _SLACK = 3 * 1024 * _KIB
 
 _NO_LIMIT = 1_000_000
