@@ -32,6 +32,9 @@ _KIB = 1024
 # of so many children that a supervisor remembers.
 _SLACK = 3 * 1024 * _KIB
 
+# Connections that are kept, and were not needed before.
+_FEW = 2
+
 _NO_LIMIT = 1_000_000
 
 
@@ -73,7 +76,7 @@ class Found:
         found = []
         for name, after in self.after.items():
             before = self.before[name]
-            if after.descriptors > before.descriptors:
+            if after.descriptors > before.descriptors + _FEW:
                 found.append(f"{name}: {before.descriptors} -> {after.descriptors} descriptors")
             grown = after.resident - before.resident
             if grown > _SLACK:
