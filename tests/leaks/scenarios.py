@@ -13,10 +13,13 @@ from supervisor import (
     Child,
     Command,
     DynamicSupervisor,
+    Pool,
+    PoolExecutor,
     ProcessDown,
     Server,
     Supervisor,
     SupervisorRef,
+    WorkerCrashed,
     connect,
     idempotent,
     whereis,
@@ -96,6 +99,7 @@ class Scene:
         self.tree = tree
         self._quick = connect("quick", Quick, timeout=30)
         self._other = connect("other", Quick, timeout=30)
+        self._pool = PoolExecutor.connect("pool")
         self._dynamic: Any = tree.supervisor("dynamic")
 
     def held(self) -> dict[str, Held]:
@@ -145,6 +149,19 @@ class Scene:
         ref = self._dynamic.start_child(Child(command, restart="temporary"))
         ref.monitor().wait(30)
 
+    def task(self) -> None:
+        """Let a worker of the pool run a function."""
+        if self._pool.submit(abs, -1).result(30) != 1:
+            raise AssertionError("a wrong result")
+
+    def task_that_dies(self) -> None:
+        """Let a worker die of its task."""
+        try:
+            self._pool.submit(os._exit, 1).result(30)
+        except WorkerCrashed:
+            return
+        raise AssertionError("it has survived")
+
     def registry(self) -> None:
         """Kill the registry, and have its successor answer."""
         registry = self.tree.registry()
@@ -157,6 +174,7 @@ class Scene:
 
     def close(self) -> None:
         """Close the connections."""
+        self._pool.shutdown()
         self._quick.close()
         self._other.close()
         self._dynamic._caller.close()
@@ -170,6 +188,8 @@ SCENARIOS: dict[str, Callable[[Scene], None]] = {
     "look-ups and monitors": Scene.lookup,
     "dynamic children": Scene.child,
     "programs": Scene.program,
+    "tasks": Scene.task,
+    "tasks that die": Scene.task_that_dies,
     "registry restarts": Scene.registry,
 }
 
@@ -180,6 +200,7 @@ def make_tree() -> Supervisor:
         Child(Quick, name="quick"),
         Child(Quick, name="other"),
         DynamicSupervisor(id="dynamic", max_restarts=_NO_LIMIT),
+        Pool(size=1, name="pool", max_restarts=_NO_LIMIT, max_crashes=_NO_LIMIT),
     ]
     return Supervisor(children, max_restarts=_NO_LIMIT)
 

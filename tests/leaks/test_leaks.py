@@ -26,7 +26,7 @@ def test_nothing_piles_up(shared: SupervisorRef, name: str) -> None:
         found = Scene(tree)
         result = run(found, SCENARIOS[name], _TIMES.get(name, 40))
         found.close()
-    assert {"client", "root", "registry", "other", "dynamic"} == set(result.after)
+    assert {"client", "root", "registry", "other", "dynamic", "pool"} == set(result.after)
     assert result.leaks() == []
 
 
