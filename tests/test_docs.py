@@ -61,3 +61,30 @@ def test_the_examples_of_how_to_test(tmp_path: Path) -> None:
         timeout=100,
     )
     assert "6 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_alarm(run_dir: Path, tmp_path: Path) -> None:
+    [(name, text)] = _FILE.findall((ROOT / "docs/logs.md").read_text())
+    (tmp_path / name).write_text(text)
+    program = tmp_path / "app.py"
+    program.write_text(
+        """
+import sys
+import pager
+from supervisor import Child, Supervisor
+
+inner = Supervisor([Child(lambda: 1 / 0, id="task")], id="inner", restart="temporary")
+sys.exit(Supervisor([inner, Child(lambda: 1 / 0, id="last", restart="transient")]).run())
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1, done.stderr
+    alarms = [line.partition(" error")[0] for line in done.stdout.splitlines()]
+    assert sorted(alarms) == ["wake somebody: inner/task", "wake somebody: last"]
