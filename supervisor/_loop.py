@@ -52,6 +52,7 @@ class Loop(asyncio.AbstractEventLoop):
 
     Attributes:
         turns: how often it has turned.
+        events: how many descriptors this turn has brought something for.
     """
 
     def __init__(self, *, spin: bool = False) -> None:
@@ -65,6 +66,7 @@ class Loop(asyncio.AbstractEventLoop):
         self._cancelled_timers = 0
         self._numbers = itertools.count()
         self.turns = 0
+        self.events = 0
         self._running = False
         self._closed = False
         self._wake_receiver, self._wake_sender = socket.socketpair()
@@ -238,7 +240,9 @@ class Loop(asyncio.AbstractEventLoop):
 
     def _turn(self) -> None:
         self.turns += 1
-        for fd, mask in self._wait():
+        events = self._wait()
+        self.events = len(events)
+        for fd, mask in events:
             if mask & _READ_OR_BROKEN:
                 reader = self._readers.get(fd)
                 if reader is not None:
@@ -247,7 +251,7 @@ class Loop(asyncio.AbstractEventLoop):
                 writer = self._writers.get(fd)
                 if writer is not None:
                     self._call(*writer)
-        if self._timers:
+        if self._timers and self._timers[0][0] <= time.monotonic():
             self._ring()
         while self._end_of_turn:
             self._call(self._end_of_turn.popleft(), ())
@@ -258,14 +262,15 @@ class Loop(asyncio.AbstractEventLoop):
                     handle._run()
 
     def _wait(self) -> list[tuple[int, int]]:
-        patience = self._patience()
+        if self._ready or self._end_of_turn or not self._running:
+            return self._poller.poll(0)
         spin = self._spin
-        if spin is None or patience == 0.0 or not spin.is_worth_it():
-            return self._poller.poll(patience)
+        if spin is None or not spin.is_worth_it():
+            return self._poller.poll(self._patience())
         limit = now() + SPIN_SECONDS
         while True:
             events = self._poller.poll(0)
-            if events:
+            if events or (self._timers and self._timers[0][0] <= time.monotonic()):
                 spin.paid()
                 return events
             if now() > limit:
@@ -281,8 +286,6 @@ class Loop(asyncio.AbstractEventLoop):
 
     def _patience(self) -> float | None:
         """How long to wait for a descriptor: None is without limit."""
-        if self._ready or self._end_of_turn or not self._running:
-            return 0.0
         while self._timers and self._timers[0][2].cancelled():
             heapq.heappop(self._timers)
             self._cancelled_timers -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,8 +34,8 @@ class Caller:
         self._retry = retry
         self._transport = BlockingTransport()
         self._decoder = Decoder(importing=True, specs=True)
-        # Where the target was last; another thread's connection is to be made there anew.
-        self._path: ProcessPath | None = target.path
+        # Of each thread, the connection that it has used last.
+        self._links = threading.local()
 
     def call(
         self,
@@ -60,12 +61,11 @@ class Caller:
         )
         link = self._cached()
         if link is None:
-            link = run_blocking(reach(self._transport, self.target, request.deadline))
-            self._path = link.path
+            link = self._reach(request.deadline)
         sent_at = time.monotonic()
         try:
             # What ``deliver`` does first, without the cost of a coroutine.
-            frame = link.exchange(request)
+            return link.call(request, self._decoder)
         except LinkLost as lost:
             loss = Loss(link, lost, sent_at)
             frame = run_blocking(
@@ -87,8 +87,7 @@ class Caller:
         data = notification(operation, args, kwargs)
         deadline = deadline_after(timeout)
         for _ in range(2):
-            link = self._cached() or run_blocking(reach(self._transport, self.target, deadline))
-            self._path = link.path
+            link = self._cached() or self._reach(deadline)
             try:
                 link.cast(data, deadline)
             except LinkLost:
@@ -119,4 +118,12 @@ class Caller:
         self._transport.close()
 
     def _cached(self) -> BlockingLink | None:
-        return None if self._path is None else self._transport.cached(self.target.node, self._path)
+        """This thread's connection, if it has one that can be used."""
+        link: BlockingLink | None = getattr(self._links, "link", None)
+        return None if link is None or link.closed or link.is_of_parent else link
+
+    def _reach(self, deadline: float | None) -> BlockingLink:
+        """A connection of this thread."""
+        link = run_blocking(reach(self._transport, self.target, deadline))
+        self._links.link = link
+        return link

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from supervisor._client.delivery import LinkLost
 from supervisor._client.requests import discard
-from supervisor._loop import Reactor, end_of_turn
+from supervisor._loop import Loop, Reactor, end_of_turn
 from supervisor._node import ProcessPath
 from supervisor._wire.frames import (
     RESPONSE,
@@ -47,6 +47,9 @@ class Channel:
         self.closed = False
         self._loop = loop
         self._soon = end_of_turn(loop)
+        # Where the loop counts its turns; and the one in which a frame was sent at once.
+        self._turns = loop if isinstance(loop, Loop) else None
+        self._turn = -1
         self._socket = sock
         self._reader = FrameReader(frame_limit())
         self._outbox = Outbox()
@@ -81,6 +84,10 @@ class Channel:
         """
         if self.closed:
             raise LinkLost(taken=False, sent=False)
+        if not descriptors and self._is_first():
+            data = self._send_now(data)
+            if not data:
+                return
         self._outbox.put(data, descriptors)
         if not self._flushing:
             self._flushing = True
@@ -98,6 +105,26 @@ class Channel:
     def close(self) -> None:
         """Close it; who still waits is told that the connection broke."""
         self._lost(reset=False)
+
+    def _is_first(self) -> bool:
+        """Whether there is as yet nothing that it could be sent together with.
+
+        That is the first frame of a turn that only one descriptor has brought something for, unless
+        others wait.
+        """
+        turns = self._turns
+        if turns is None or turns.events != 1 or turns.turns == self._turn or self._outbox.size:
+            return False
+        self._turn = turns.turns
+        return True
+
+    def _send_now(self, data: bytes) -> bytes:
+        """Send a frame; what of it could not be sent is returned."""
+        try:
+            return data[self._socket.send(data) :]
+        except OSError:
+            # There is no room, or nobody: the end of this turn will see.
+            return data
 
     def _flush(self) -> None:
         self._flushing = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,8 +22,14 @@ __all__ = [
     "open_response",
 ]
 
+# Timeouts of fewer seconds than these are nothing special.
+_USUAL = 1e6
+
 # As many descriptors as one message carries (SCM_MAX_FD of unix(7)).
 _MOST_DESCRIPTORS = 253
+
+# What stands before a body takes no more than this.
+_HEAD = 16
 
 _operations: dict[str, bytes] = {}
 
@@ -50,7 +57,10 @@ def make_request(
         BadCall: an argument cannot be encoded, or all of them are over the limit of a frame.
         Exception: what a declared type says of an object that is not as it wants it.
     """
-    deadline = _deadline(timeout, kwargs)
+    if type(timeout) is float and 0.0 <= timeout < _USUAL and not kwargs:
+        deadline: float | None = time.monotonic() + timeout
+    else:
+        deadline = _deadline(timeout, kwargs)
     blobs: list[Blob] = []
     sendable = _with_blobs(args)
     by_name = _with_blobs_by_name(kwargs) if kwargs else kwargs
@@ -66,7 +76,8 @@ def make_request(
             body = _operation(operation) + encode(params, blobs)
     except CodecError as error:
         raise error.refusal or BadCall(f"{operation}: an argument {error}") from None
-    _check(operation, body, blobs)
+    if blobs or len(body) + _HEAD > frame_limit():
+        _check(operation, body, blobs)
     return Request(operation, body, deadline, idempotent, blobs)
 
 
@@ -132,7 +143,7 @@ def _operation(operation: str) -> bytes:
 
 
 def _check(operation: str, body: bytes, blobs: Sequence[Blob]) -> None:
-    if len(body) + 16 > frame_limit():
+    if len(body) + _HEAD > frame_limit():
         raise BadCall(
             f"{operation}: the arguments take {len(body)} bytes; a frame takes {frame_limit()}"
         )
@@ -198,7 +209,7 @@ def check_going_down(frame: Frame, header: Header) -> None:
     Raises:
         LinkLost: it is, and says whether it had taken the request up.
     """
-    if frame.data[header.body] != _NIL and is_going_down(frame, header):
+    if is_going_down(frame, header):
         raise going_down_of(frame)
 
 
@@ -210,10 +221,11 @@ def going_down_of(frame: Frame) -> LinkLost:
 
 def is_going_down(frame: Frame, header: Header) -> bool:
     """Whether this is the response of a process that ends, to a request that it did not finish."""
-    error = frame.data[header.body : header.body + 6]
-    return (
-        error[:1] != b"\xc0" and error[0] in _CODE_AT and (error[_CODE_AT[error[0]]] == GOING_DOWN)
-    )
+    data, body = frame.data, header.body
+    if data[body] == _NIL:
+        return False
+    code_at = _CODE_AT.get(data[body])
+    return code_at is not None and data[body + code_at] == GOING_DOWN
 
 
 _NIL = 0xC0

@@ -80,7 +80,13 @@ class Connection:
             self.flush()
 
     def put_later(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
-        """Send a frame at the end of this turn of the loop, together with others."""
+        """Send a frame at the end of this turn of the loop, together with others.
+
+        At once, where the caller waits for each answer before it calls again.
+        """
+        if self._alone and not self._held:
+            self.put(data, descriptors)
+            return
         if not self._held:
             self._held = True
             self._endpoint.flush_later(self)

@@ -11,11 +11,9 @@ from supervisor._errors import BadCall
 from supervisor._exit import Exit
 from supervisor._wire.blob import THRESHOLD, Blob
 from supervisor._wire.codec import VIEW, GoingDown, encode, encode_result
-from supervisor._wire.frames import frame_limit, response_prefix
+from supervisor._wire.frames import NIL, frame_limit, response_prefix
 
 __all__ = ["Response", "error_response", "going_down_response", "result_response"]
-
-_NIL = b"\xc0"
 
 
 class Response(NamedTuple):
@@ -37,10 +35,10 @@ def result_response(call_id: int, result: Any) -> Response:
         CodecError: the result cannot be encoded.
     """
     if result is None:
-        return Response(response_prefix(call_id) + _NIL + _NIL)
+        return Response(response_prefix(call_id) + NIL + NIL)
     if isinstance(result, _BINARY):
         return _binary_response(call_id, result)
-    data = response_prefix(call_id) + _NIL + encode_result(result)
+    data = response_prefix(call_id) + NIL + encode_result(result)
     if len(data) > frame_limit():
         return error_response(call_id, _too_large(len(data)))
     return Response(data)
@@ -48,7 +46,7 @@ def result_response(call_id: int, result: Any) -> Response:
 
 def error_response(call_id: int, error: BaseException) -> Response:
     """The response that carries an error."""
-    data = response_prefix(call_id) + encode(error) + _NIL
+    data = response_prefix(call_id) + encode(error) + NIL
     if len(data) > frame_limit():
         return error_response(call_id, _too_large(len(data)))
     return Response(data)
@@ -56,14 +54,14 @@ def error_response(call_id: int, error: BaseException) -> Response:
 
 def going_down_response(call_id: int, exit: Exit, *, taken: bool) -> Response:
     """The response of a process that ends, and has not carried the request out."""
-    return Response(response_prefix(call_id) + encode(GoingDown(taken, exit)) + _NIL)
+    return Response(response_prefix(call_id) + encode(GoingDown(taken, exit)) + NIL)
 
 
 _BINARY = (bytes, bytearray, memoryview, Blob)
 
 
 def _binary_response(call_id: int, result: Any) -> Response:
-    prefix = response_prefix(call_id) + _NIL
+    prefix = response_prefix(call_id) + NIL
     if isinstance(result, Blob):
         return Response(prefix + encode(result, []), (result,))
     as_view = isinstance(result, memoryview)

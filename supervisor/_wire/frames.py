@@ -26,6 +26,7 @@ from typing import NamedTuple
 import msgpack
 
 __all__ = [
+    "NIL",
     "NOTIFICATION",
     "REQUEST",
     "RESPONSE",
@@ -41,6 +42,8 @@ __all__ = [
 ]
 
 REQUEST, RESPONSE, NOTIFICATION = 0, 1, 2
+
+NIL = b"\xc0"
 
 _DEFAULT_LIMIT = 64 * 1024 * 1024
 
@@ -94,13 +97,14 @@ class FrameReader:
             FrameError: this is no stream of frames, or one is too large. Every descriptor that was
                 not handed out is closed.
         """
-        first_begin = self._begin if self._chunks else self._fed
         data_begin = self._fed
-        self._fed += len(data)
+        first_begin = self._begin if self._chunks else data_begin
+        self._fed = data_end = data_begin + len(data)
         try:
-            ends = self._ends(data)
-            self._check_sizes(first_begin, ends)
-            if len(ends) == 1 and first_begin == data_begin and ends[0] == self._fed:
+            ends = self._ends(data, data_end)
+            if data_end - first_begin > self._limit:
+                self._check_sizes(first_begin, ends)
+            if first_begin == data_begin and ends == [data_end]:
                 # The usual case: one whole frame, and nothing else.
                 return [Frame(data, descriptors)]
             if descriptors and (ends[-1] if ends else first_begin) < data_begin:
@@ -121,15 +125,17 @@ class FrameReader:
         close_all(self._descriptors)
         self._descriptors = ()
 
-    def _ends(self, data: bytes) -> list[int]:
+    def _ends(self, data: bytes, data_end: int) -> list[int]:
         """Where in the stream the frames end that are complete now."""
         unpacker = self._unpacker
         ends: list[int] = []
+        end = -1
         try:
             unpacker.feed(data)
-            while not ends or ends[-1] < self._fed:
+            while end < data_end:
                 unpacker.skip()
-                ends.append(unpacker.tell())
+                end = unpacker.tell()
+                ends.append(end)
         except msgpack.OutOfData:
             return ends
         except Exception as error:  # noqa: BLE001  whatever the parser says of garbage
@@ -137,8 +143,6 @@ class FrameReader:
         return ends
 
     def _check_sizes(self, begin: int, ends: list[int]) -> None:
-        if self._fed - begin <= self._limit:
-            return
         for end in (*ends, self._fed):
             if end - begin > self._limit:
                 raise FrameError(f"a frame is over the limit of {self._limit} bytes")
@@ -201,6 +205,11 @@ class Header(NamedTuple):
     body: int
 
 
+def _header(fields: tuple[int, int, str, int]) -> Header:
+    # The constructor that Python makes of a NamedTuple takes twice as long.
+    return tuple.__new__(Header, fields)
+
+
 def read_header(data: bytes) -> Header:
     """Read the head of a frame, and nothing behind it.
 
@@ -217,11 +226,11 @@ def read_header(data: bytes) -> Header:
         else:
             return _parse_header(data)
         if kind == RESPONSE:
-            return Header(RESPONSE, call_id, "", body)
+            return _header((RESPONSE, call_id, "", body))
         name = data[body + 1 : body + 1 + (data[body] & 0x1F)]
         operation = _operations.get(name) if 0xA0 <= data[body] <= 0xBF else None
         if operation is not None:
-            return Header(REQUEST, call_id, operation, body)
+            return _header((REQUEST, call_id, operation, body))
     return _parse_header(data)
 
 
