@@ -15,6 +15,8 @@ The rules:
   not taken up.
 - A request that is lost unread within moments of being sent went to a process that was dying
   already. Its caller sees what others see who call during a restart: it waits, and is sent anew.
+- The same holds for one that has waited for a restart which failed for good, or whose supervisor
+  was killed with the sockets that it held: so the next attempt finds out what has become of it.
 - An idempotent operation is sent again, unless the process died of that call itself, as far as can
   be known.
 """
@@ -44,6 +46,7 @@ __all__ = [
     "deliver",
     "died_of_call",
     "exit_since",
+    "is_of_nobody",
     "locate",
     "reach",
     "run_blocking",
@@ -250,10 +253,12 @@ async def deliver(
                 loss = Loss(link, lost, sent_at)
         if not was_sent_too_late(loss.lost, loss.sent_at):
             ended = await exit_since(transport, target.node, loss.link, request.deadline)
-            down = ProcessDown(str(target), ended or loss.lost.exit, loss.lost.taken)
-            again = retry and request.idempotent and resends < _RESENDS
-            if not again or (loss.lost.suspect and died_of_call(down)):
-                raise down from None
+            lost_down = ProcessDown(str(target), ended or loss.lost.exit, loss.lost.taken)
+            if not is_of_nobody(lost_down):
+                down = lost_down
+                again = retry and request.idempotent and resends < _RESENDS
+                if not again or (loss.lost.suspect and died_of_call(down)):
+                    raise down from None
         if down is None or down.exit is None or down.exit.reason != "shutdown":
             # An orderly stop, for the sake of a sibling perhaps, is nothing that a call could have
             # caused, however often it comes.
@@ -266,6 +271,15 @@ def was_sent_too_late(lost: LinkLost, sent_at: float) -> bool:
     """Whether the process was dead, or dying, when the request was sent."""
     dying = not lost.taken and time.monotonic() - sent_at < _DYING_SECONDS
     return dying or not lost.sent
+
+
+def is_of_nobody(down: ProcessDown) -> bool:
+    """Whether the request has waited for a process that has never come.
+
+    Nobody who could have been called has ended since, and nobody has taken it up: it waited in the
+    queue of a socket that was closed because a restart failed for good, or with its supervisor.
+    """
+    return not down.taken and down.exit is None
 
 
 def died_of_call(down: ProcessDown) -> bool:

@@ -13,6 +13,7 @@ from supervisor._client.delivery import (
     Target,
     died_of_call,
     exit_since,
+    is_of_nobody,
     reach,
     was_sent_too_late,
 )
@@ -185,8 +186,10 @@ class RemoteBackend:
         if lost.exit is not None and down.exit is None:
             down = ProcessDown(down.target, lost.exit, lost.taken)
         again = call.operation in self._idempotent and call.resends < _RESENDS
-        if was_sent_too_late(lost, call.sent_at) or (
-            again and not (lost.suspect and died_of_call(down))
+        if (
+            was_sent_too_late(lost, call.sent_at)
+            or (is_of_nobody(down) and call.resends < _RESENDS)
+            or (again and not (lost.suspect and died_of_call(down)))
         ):
             if down.exit is None or down.exit.reason != "shutdown":
                 call.resends += 1
