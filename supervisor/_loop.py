@@ -270,8 +270,10 @@ class Loop(asyncio.AbstractEventLoop):
         limit = now() + SPIN_SECONDS
         while True:
             events = self._poller.poll(0)
-            if events or (self._timers and self._timers[0][0] <= time.monotonic()):
+            if events:
                 spin.paid()
+                return events
+            if self._timers and self._timers[0][0] <= time.monotonic():
                 return events
             if now() > limit:
                 spin.was_in_vain()

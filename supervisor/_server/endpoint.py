@@ -164,10 +164,8 @@ class Connection:
     def _readable(self) -> None:
         try:
             data, descriptors = receive(self._socket)
-            if self._alone and data and not descriptors and self._reader.is_between_frames:
-                take = self._endpoint.take_whole
-                if take is not None and take(self, data):
-                    return
+            if self._alone and data and not descriptors and self._take_whole(data):
+                return
             frames = self._reader.feed(data, descriptors) if data else None
         except BlockingIOError:
             return
@@ -183,6 +181,13 @@ class Connection:
             return
         self._alone = len(frames) == 1
         self._endpoint.handle(self, frames)
+
+    def _take_whole(self, data: bytes) -> bool:
+        """Whether these bytes were a whole frame, and it is seen to."""
+        take, limit = self._endpoint.take_whole, self._endpoint.limit
+        if take is None or len(data) > limit or not self._reader.is_between_frames:
+            return False
+        return take(self, data)
 
 
 Handler = Callable[[Connection, list[Frame]], None]
