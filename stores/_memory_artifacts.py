@@ -6,14 +6,13 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
-from ports import ArtifactRecord, NotFound, Page
+from ports import ArtifactRecord, Page
 from ports._filters import ArtifactFilter
 from ports._paging import Paging
-from ports._validation import show
 from stores._memory_queries import numbered_page
-from stores._queries import CheckedRegistry
+from stores._queries import CheckedRegistry, no_artifact
 
-__all__ = ["MemoryArtifacts", "no_artifact"]
+__all__ = ["MemoryArtifacts"]
 
 
 class MemoryArtifacts(CheckedRegistry):
@@ -65,9 +64,3 @@ class MemoryArtifacts(CheckedRegistry):
         with self._lock:
             self._check_open()
             self._artifacts.pop(key, None)
-
-
-def no_artifact(key: str) -> NotFound:
-    """Return the error that no artifact is registered under a key."""
-    shown = show(key)
-    return NotFound(f"no artifact is registered under {shown}", details={"key": shown})

@@ -14,6 +14,7 @@ from ports import (
     ArtifactRegistry,
     CostSummary,
     Event,
+    NotFound,
     Page,
     Run,
     Session,
@@ -34,9 +35,10 @@ from ports._filters import (
     SessionFilter,
 )
 from ports._paging import Paging
+from ports._validation import show
 from stores._totals import Costs, Usages
 
-__all__ = ["CheckedQueries", "CheckedRegistry"]
+__all__ = ["CheckedQueries", "CheckedRegistry", "no_artifact"]
 
 _Texts = str | Collection[str] | None
 
@@ -313,3 +315,9 @@ class CheckedRegistry(ArtifactRegistry):
 
     @abstractmethod
     def _forget_artifact(self, key: str) -> None: ...
+
+
+def no_artifact(key: str) -> NotFound:
+    """Return the error that no artifact is registered under a key."""
+    shown = show(key)
+    return NotFound(f"no artifact is registered under {shown}", details={"key": shown})

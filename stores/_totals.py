@@ -47,6 +47,11 @@ class Total:
         self.add_decimal(other._fractions, has_floats=other._has_floats)
 
     @property
+    def parts(self) -> tuple[int, Decimal, bool]:
+        """The sum of the integers, that of the rest, and whether there are floats among that."""
+        return self._integers, self._fractions, self._has_floats
+
+    @property
     def value(self) -> int | float:
         """The sum: an integer if all were, else the closest float; beyond floats, an integer."""
         if not self._has_floats:
@@ -84,6 +89,11 @@ class Usages:
     def add_count(self, provider: str | None, runs: int) -> None:
         """Add to the number of runs."""
         self._counts[provider] = self._counts.get(provider, 0) + runs
+
+    @property
+    def providers(self) -> list[str]:
+        """The providers of the runs, sorted."""
+        return sorted(provider for provider in self._counts if provider is not None)
 
     def totals(self, provider: str | None) -> dict[str, Total]:
         """Return the totals of a provider, to add to."""

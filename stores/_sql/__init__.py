@@ -5,6 +5,9 @@ _operations     what an operation that writes wants written
 _group          threads that write at the same time share a transaction
 _writes         writing what several operations want, in one transaction
 _rows, _json    the domain types as rows
+_queries        queries across sessions, and the index of artifacts:  _query_statements
+_maintenance    retention and health:  _maintenance_statements
+_expressions    what databases say differently in these
 _schema         the tables;  _migration  making and checking them
 _upgrade        bringing old ones up to date, by migrations/;  _command  `regrow db`
 _statements     every statement, as text for one dialect

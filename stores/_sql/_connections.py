@@ -102,6 +102,12 @@ class Connections:
                 return self._twice(self._borrow_writer, self._keep_writer, work)
             finally:
                 self._writing.release()
+        return self.read_apart(work)
+
+    def read_apart(self, work: Callable[[Cursor], _Result]) -> _Result:
+        """Do what `read` does for work that may take long: beside those who write."""
+        if self.database.single_connection:
+            return self.write(work)
         with self._readers:
             return self._twice(self._borrow_reader, self._keep_reader, work)
 

@@ -7,6 +7,7 @@ from sqlalchemy import URL
 
 from ports import StoreError
 
+from ._expressions import Expressions
 from ._rows import Row
 from ._statements import Statements
 
@@ -43,6 +44,9 @@ class Database(Protocol):
 
     begin: ClassVar[str]
     """Begins a transaction that writes."""
+
+    expressions: ClassVar[Expressions]
+    """What it says differently in queries."""
 
     listens: ClassVar[bool]
     """Whether stores hear of what is announced."""

@@ -9,6 +9,7 @@ from sqlalchemy import URL, make_url
 from ports import MigrationRequired, StorageError, StorageUnavailable, StoreError
 
 from ._driver import Connection, Cursor
+from ._expressions import Expressions, PostgreSQLExpressions
 from ._listening import announce
 from ._statements import Statements
 
@@ -50,6 +51,7 @@ class PostgreSQL:
     begin: ClassVar[str] = "BEGIN"
     listens: ClassVar[bool] = True
     single_connection: ClassVar[bool] = False
+    expressions: ClassVar[Expressions] = PostgreSQLExpressions()
 
     def __init__(self, url: URL) -> None:
         self.url = url.set(drivername="postgresql+psycopg")

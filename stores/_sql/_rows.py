@@ -4,31 +4,28 @@ A row is a tuple of the columns of the schema, in their order there, without `po
 of the domain types have the same order.
 """
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any, TypeVar
 
-from ports import Event, Run, Session, StorageError, ValidationError
+from ports import ArtifactRecord, Event, Run, Session, StorageError, ValidationError
+from ports._moments import microseconds
 
 from ._json import dumps, loads
 
 Row = tuple[Any, ...]
 
-_Item = TypeVar("_Item", Session, Run, Event)
+_Item = TypeVar("_Item", Session, Run, Event, ArtifactRecord)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 # Where the number of an event stands in its row.
 _NUMBER = 5
 
 LARGEST = 2**63 - 1
 """The largest integer of a column; nothing is counted that far."""
-
-
-def microseconds(moment: datetime) -> int:
-    """Return a moment as the database keeps it."""
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 def session_row(session: Session) -> Row:
@@ -89,6 +86,28 @@ def numbered_row(row: Row, number: int) -> Row:
     return (*row[:_NUMBER], number, *row[_NUMBER + 1 :])
 
 
+def artifact_row(record: ArtifactRecord) -> Row:
+    """Return the entry of an artifact as a row."""
+    return (
+        artifact_digest(record.key),
+        json.dumps(record.key),  # in ASCII
+        record.session_id,
+        record.run_id,
+        record.content_type,
+        _optional(dumps, record.size),
+        record.sha256,
+        record.backend,
+        dumps(record.metadata),
+        microseconds(record.created_at),
+        _optional(microseconds, record.deleted_at),
+    )
+
+
+def artifact_digest(key: str) -> str:
+    """Return what an artifact is found by in the database."""
+    return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def session_of(row: Row) -> Session:
     """Return the session of a row."""
     return _item(Session, row, _SESSION)
@@ -102,6 +121,16 @@ def run_of(row: Row) -> Run:
 def event_of(row: Row) -> Event:
     """Return the event of a row."""
     return _item(Event, row, _EVENT)
+
+
+def artifact_of(row: Row) -> ArtifactRecord:
+    """Return the entry of an artifact of a row."""
+    return _item(ArtifactRecord, row[1:], _ARTIFACT)
+
+
+def moment_of(value: int) -> datetime:
+    """Return the moment that the database keeps as this."""
+    return _EPOCH + timedelta(microseconds=value)
 
 
 def _item(of: type[_Item], row: Row, convert: tuple[Callable[[Any], Any] | None, ...]) -> _Item:
@@ -121,18 +150,18 @@ def _item(of: type[_Item], row: Row, convert: tuple[Callable[[Any], Any] | None,
         ) from error
 
 
-def _moment(value: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=value)
-
-
 def _optional(convert: Callable[[Any], Any], value: Any) -> Any:
     return None if value is None else convert(value)
 
 
 # How each column becomes a field; None where it is one already.
-_SESSION = (None, None, None, None, loads, loads, loads, _moment, _moment, _moment)
+_SESSION = (None, None, None, None, loads, loads, loads, moment_of, moment_of, moment_of)
 _RUN = (
     *(None, None, None, loads, loads, loads, loads, loads, loads),
-    *(_moment, _moment, None, loads, loads),
+    *(moment_of, moment_of, None, loads, loads),
 )
-_EVENT = (None, None, _moment, None, None, None, loads, loads, loads, None, None)
+_ARTIFACT = (
+    *(loads, None, None, None, loads, None, None, loads),
+    *(moment_of, moment_of),
+)
+_EVENT = (None, None, moment_of, None, None, None, loads, loads, loads, None, None)

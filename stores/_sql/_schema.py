@@ -19,9 +19,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The revision that makes the tables below: the number of the last one in `migrations/versions`."""
 
 metadata = MetaData()
@@ -53,6 +54,8 @@ sessions = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Index("regrow_sessions_in_order", "created_at", "position"),
+    Index("regrow_sessions_by_change", "updated_at", "position"),
+    Index("regrow_sessions_by_agent", "agent_id", "created_at", "position"),
 )
 
 runs = Table(
@@ -74,6 +77,7 @@ runs = Table(
     Column("provider_metadata", Text, nullable=False),
     Column("cost_usd", Text),
     Index("regrow_runs_in_order", "session_id", "started_at", "position"),
+    Index("regrow_runs_by_start", "started_at", "position"),
 )
 
 # No foreign keys: runs and events may be stored for a session that is not.
@@ -93,6 +97,17 @@ events = Table(
     Column("correlation_id", Text),
     # The second line of defence: a number that was handed out twice could not be stored.
     UniqueConstraint("session_id", "sequence_number", name="regrow_events_in_order"),
+    # Moments mostly come in their order, so that keeping this up takes little; the places of events
+    # of the same moment are sorted out when they are read.
+    Index("regrow_events_by_time", "timestamp"),
+    # Of those that have one alone, and so at no cost for the others.
+    Index(
+        "regrow_events_by_correlation",
+        "correlation_id",
+        "timestamp",
+        sqlite_where=text("correlation_id IS NOT NULL"),
+        postgresql_where=text("correlation_id IS NOT NULL"),
+    ),
 )
 
 sequences = Table(
@@ -101,4 +116,35 @@ sequences = Table(
     Column("session_id", Text, primary_key=True),
     Column("last", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# The numbers of events that were pruned, as ranges, so that they are told from what is lost.
+pruned = Table(
+    "regrow_pruned",
+    metadata,
+    Column("session_id", Text, primary_key=True),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# A key may hold what no column can, and be longer than an index takes: it is kept as JSON in ASCII,
+# and found by its digest.
+artifacts = Table(
+    "regrow_artifacts",
+    metadata,
+    Column("position", _Position, primary_key=True, autoincrement=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("key", Text, nullable=False),
+    Column("session_id", Text),
+    Column("run_id", Text),
+    Column("content_type", Text),
+    Column("size", Text),
+    Column("sha256", Text),
+    Column("backend", Text),
+    Column("metadata", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Index("regrow_artifacts_in_order", "created_at", "position"),
+    Index("regrow_artifacts_by_session", "session_id", "created_at", "position"),
 )

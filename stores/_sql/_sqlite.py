@@ -18,6 +18,7 @@ from ports import (
 )
 
 from ._driver import Connection, Cursor
+from ._expressions import AGGREGATES, Expressions, SQLiteExpressions
 from ._statements import Statements
 
 SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")
@@ -50,6 +51,7 @@ class SQLite:
     begin: ClassVar[str] = "BEGIN IMMEDIATE"
     listens: ClassVar[bool] = False
     statements: ClassVar[Statements] = _STATEMENTS
+    expressions: ClassVar[Expressions] = SQLiteExpressions()
 
     def __init__(self, url: URL, *, synchronous: str, busy_timeout: float) -> None:
         if url.host or url.username or url.password:
@@ -82,6 +84,8 @@ class SQLite:
         cursor.fetchall()
         cursor.execute(f"PRAGMA synchronous = {self._synchronous}")
         cursor.execute(f"PRAGMA cache_size = {_CACHE}")
+        for name, aggregate in AGGREGATES.items():
+            cursor.connection.create_aggregate(name, 1, aggregate)  # type: ignore[attr-defined]
         self._check_writable()
 
     def lock_schema(self, cursor: Cursor) -> None:

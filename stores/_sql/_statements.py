@@ -19,16 +19,19 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    Update,
     bindparam,
     delete,
     literal_column,
     select,
+    update,
 )
 
 from ports._arguments import EventQuery, RunQuery, SessionListing
+from ports._moments import microseconds
 
 from . import _schema as schema
-from ._rows import LARGEST, Row, microseconds
+from ._rows import LARGEST, Row
 
 # So many ids are looked up by one statement; the last ones are filled up with repetitions.
 IDS = 50
@@ -69,7 +72,7 @@ class Statements:
         self._insert = insert
         self._selections: dict[tuple[object, ...], Statement] = {}
 
-    def compiled(self, statement: Select[Any] | Insert | Delete) -> Statement:
+    def compiled(self, statement: Select[Any] | Insert | Update | Delete) -> Statement:
         """Return a statement as text."""
         compiled = statement.compile(dialect=self._dialect)
         # The names are None where there are no parameters.
@@ -87,6 +90,11 @@ class Statements:
     def save_run(self) -> str:
         """Insert the row of a run, or update the one with its id."""
         return self._upsert(schema.runs, "id")
+
+    @cached_property
+    def save_artifact(self) -> str:
+        """Insert the row of an artifact's entry, or update the one with its key."""
+        return self._upsert(schema.artifacts, "digest")
 
     @cached_property
     def insert_event(self) -> str:
@@ -129,7 +137,7 @@ class Statements:
     @cached_property
     def delete_session(self) -> tuple[str, ...]:
         """Delete all of a session; the parameter of each is its id."""
-        by_session = (schema.events, schema.runs, schema.sequences)
+        by_session = (schema.events, schema.runs, schema.sequences, schema.pruned)
         return (
             *(self._delete(table.c.session_id, table) for table in by_session),
             self._delete(schema.sessions.c.id, schema.sessions),
@@ -137,6 +145,20 @@ class Statements:
 
     def _delete(self, column: ColumnElement[str], table: Table) -> str:
         return self.compiled(delete(table).where(column == _text("id"))).sql
+
+    @cached_property
+    def delete_artifact(self) -> str:
+        """Delete the entry of an artifact; the parameter is the digest of its key."""
+        return self._delete(schema.artifacts.c.digest, schema.artifacts)
+
+    @cached_property
+    def mark_artifact(self) -> Statement:
+        """Set the `deleted_at` of the entry of an artifact, unless it is set."""
+        columns = schema.artifacts.c
+        marked = update(schema.artifacts).values(deleted_at=_number("moment"))
+        return self.compiled(
+            marked.where(columns.digest == _text("digest"), columns.deleted_at.is_(None))
+        )
 
     # -- reading by key: one parameter each ----------------------------------------------------
 
@@ -154,6 +176,12 @@ class Statements:
     def get_run(self) -> str:
         """Return the row of the run with an id."""
         return self.compiled(_rows(schema.runs).where(schema.runs.c.id == _text("id"))).sql
+
+    @cached_property
+    def get_artifact(self) -> str:
+        """Return the row of the entry of an artifact; the parameter is the digest of its key."""
+        table = schema.artifacts
+        return self.compiled(_rows(table).where(table.c.digest == _text("digest"))).sql
 
     @cached_property
     def get_active_run(self) -> Statement:

@@ -4,13 +4,24 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
 from sqlalchemy import URL
 
-from ports import Event, Run, RunNotFound, Session, SessionNotFound, StorageError, StoreError
+from ports import (
+    Event,
+    Maintenance,
+    Run,
+    RunNotFound,
+    Session,
+    SessionNotFound,
+    SessionQuery,
+    StorageError,
+    StoreError,
+)
 from ports._arguments import (
     EventQuery,
     RunQuery,
@@ -22,14 +33,19 @@ from ports._arguments import (
     session_argument,
     session_id_argument,
 )
+from stores._apart import ServingApart, served_apart
 from stores._waiting import EventWaiters
 
 from ._connections import Connections
 from ._driver import Cursor
 from ._group import GroupCommit
 from ._listening import Listener
+from ._maintenance import SQLMaintenance
+from ._maintenance_statements import maintenance_statements
 from ._migration import check_schema
 from ._operations import prepare, result
+from ._queries import SQLRegistry
+from ._query_statements import query_statements
 from ._rows import Row, event_of, run_of, session_of
 from ._serving import GroupCommitServing
 from ._statements import Statements
@@ -40,7 +56,9 @@ from ._writes import Outcome, Write, write_batch
 _stores: "WeakSet[SQLAlchemySessionStore]" = WeakSet()
 
 
-class SQLAlchemySessionStore(GroupCommitServing):
+@served_apart(SessionQuery)
+@served_apart(Maintenance, one_by_one=True)
+class SQLAlchemySessionStore(GroupCommitServing, SQLMaintenance, SQLRegistry, ServingApart):
     """Sessions, runs and events in a SQL database.
 
     Any number of threads may use one store, and any number of stores, in as many processes, one
@@ -78,6 +96,9 @@ class SQLAlchemySessionStore(GroupCommitServing):
         database = database_of(url, synchronous=synchronous, busy_timeout=busy_timeout)
         self._connections = Connections(database)
         self._statements: Statements = database.statements
+        self._queries = query_statements(database.statements, database.expressions)
+        self._maintenance = maintenance_statements(database.statements, database.expressions)
+        self._maintaining = Lock()
         try:
             check_schema(self._connections)
         except BaseException:
@@ -202,6 +223,7 @@ class SQLAlchemySessionStore(GroupCommitServing):
         if self._listener is not None:
             self._listener.close()
         self._connections.close()
+        self._end_apart()
 
     def __enter__(self) -> Self:
         return self
@@ -246,12 +268,16 @@ class SQLAlchemySessionStore(GroupCommitServing):
     def _after_fork(self) -> None:
         self._connections.after_fork(self._listener.after_fork() if self._listener else None)
         self._group = GroupCommit(self._commit)
+        self._maintaining = Lock()
         self._wait_anew()
 
     def _wait_anew(self) -> None:
         waiters = self._waiters = EventWaiters(self._find_events)
         listens = self._connections.database.listens
         self._listener = Listener(self._connections, waiters.wake) if listens else None
+
+    def _before_apart(self) -> None:
+        self._commit_queue()
 
     # -- within --------------------------------------------------------------------------------
 

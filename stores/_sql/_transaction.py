@@ -10,9 +10,22 @@ from ._driver import Cursor
 _Result = TypeVar("_Result")
 
 
-def transaction(connections: Connections, cursor: Cursor, work: Callable[[], _Result]) -> _Result:
-    """Return what `work` returns, once what it did with the cursor is committed; all or nothing."""
-    cursor.execute(connections.database.begin)
+def transaction(
+    connections: Connections,
+    cursor: Cursor,
+    work: Callable[[], _Result],
+    begin: str | None = None,
+) -> _Result:
+    """Return what `work` returns, once what it did with the cursor is committed; all or nothing.
+
+    Args:
+        connections: Whose cursor it is.
+        cursor: The cursor.
+        work: Is called within the transaction.
+        begin: The statement that begins it; None for one that writes.
+
+    """
+    cursor.execute(begin or connections.database.begin)
     try:
         result = work()
         cursor.execute("COMMIT")

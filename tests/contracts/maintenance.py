@@ -221,6 +221,19 @@ class TestPruning:
         assert session_store.get_latest_sequence("s") == 100
         assert session_store.health_check() == []
 
+    def test_others_are_served_meanwhile(self, session_store: Any):
+        append(session_store, 60)
+        served = 0
+        with ThreadPoolExecutor(1) as threads:
+            policy = keeping(0, batch_size=1)
+            pruning = threads.submit(session_store.prune_session_events, "s", policy)
+            while not pruning.done():
+                append(session_store, 1, "t")
+                served += 1
+        assert pruning.result() == 60
+        assert served > 3
+        assert session_store.get_latest_sequence("t") == served
+
 
 class TestHealth:
     def test_an_empty_store_is_healthy(self, session_store: Any):

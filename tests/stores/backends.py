@@ -94,9 +94,10 @@ SESSION_STORES: dict[str, SessionStoreFactory] = {
     ),
 }
 
-# Those that answer queries as well.
+# More ways to reach one, for the contracts of queries and maintenance: another store is called on
+# the composite's threads.
 QUERY_STORES: dict[str, SessionStoreFactory] = {
-    **{name: SESSION_STORES[name] for name in ("memory", "memory process", "memory composite")},
+    **SESSION_STORES,
     "memory hosted by the composite": Tree(
         FullSessionStore,
         lambda data: [_files(data), _composite(session_store=(InMemorySessionStore, {}))],
