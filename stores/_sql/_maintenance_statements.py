@@ -91,7 +91,10 @@ class MaintenanceStatements:
     @cached_property
     def too_large(self) -> Statement:
         """Return the ids of sessions that have more events than `most`."""
-        query = select(_EVENTS.session_id).group_by(_EVENTS.session_id)
+        # Counted is only where there can be so many: most sessions never had them.
+        had_more = select(_SEQUENCES.session_id).where(_SEQUENCES.last > _number("most"))
+        query = select(_EVENTS.session_id).where(_EVENTS.session_id.in_(had_more))
+        query = query.group_by(_EVENTS.session_id)
         return self._compiled(query.having(func.count() > _number("most")))
 
     @cached_property

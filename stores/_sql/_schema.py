@@ -56,6 +56,12 @@ sessions = Table(
     Index("regrow_sessions_in_order", "created_at", "position"),
     Index("regrow_sessions_by_change", "updated_at", "position"),
     Index("regrow_sessions_by_agent", "agent_id", "created_at", "position"),
+    Index(
+        "regrow_sessions_by_deletion",
+        "deleted_at",
+        sqlite_where=text("deleted_at IS NOT NULL"),
+        postgresql_where=text("deleted_at IS NOT NULL"),
+    ),
 )
 
 runs = Table(

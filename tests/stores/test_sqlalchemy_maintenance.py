@@ -274,3 +274,15 @@ def test_events_are_found_by_their_correlation_id_along_an_index(tmp_path: Path)
     with SQLAlchemySessionStore(f"sqlite:///{tmp_path}/sessions.db") as store:
         plan = plan_of(store, store._queries.count(EventFilter.of(correlation_id="c")))
         assert "regrow_events_by_correlation" in plan, plan
+
+
+def test_maintenance_does_not_go_through_all_sessions(tmp_path: Path):
+    with SQLAlchemySessionStore(f"sqlite:///{tmp_path}/sessions.db") as store:
+        values = {"before": 5, "limit": 5, "exempt_statuses": "[]", "exempt_tags": "[]"}
+        values |= {"finished": "[]", "moment": 5}
+        for statement, index in (
+            (store._maintenance.to_be_deleted, "regrow_sessions_by_deletion"),
+            (store._maintenance.delete_softly, "regrow_sessions_by_change"),
+        ):
+            plan = plan_of(store, (statement.sql, statement.parameters(values)))
+            assert index in plan, plan

@@ -15,6 +15,13 @@ def upgrade() -> None:
     op.create_index(
         "regrow_sessions_by_agent", "regrow_sessions", ["agent_id", "created_at", "position"]
     )
+    op.create_index(
+        "regrow_sessions_by_deletion",
+        "regrow_sessions",
+        ["deleted_at"],
+        sqlite_where=text("deleted_at IS NOT NULL"),
+        postgresql_where=text("deleted_at IS NOT NULL"),
+    )
     op.create_index("regrow_runs_by_start", "regrow_runs", ["started_at", "position"])
     op.create_index("regrow_events_by_time", "regrow_events", ["timestamp"])
     op.create_index(
