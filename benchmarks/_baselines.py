@@ -6,18 +6,28 @@ Each baseline is one process that answers, and one function that asks it, which 
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import socket
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing.managers import BaseManager
 from typing import Any
 
 from multiprocess import get_context
 
+from benchmarks._harness import Samples, repeat
 from stores import InMemorySessionStore
 from supervisor._wire.codec import Decoder, encode
 
-__all__ = ["managed_store", "msgpack_pipe", "pickle_pipe", "ping_pong", "relayed_ping_pong"]
+__all__ = [
+    "managed_store",
+    "msgpack_pipe",
+    "pickle_pipe",
+    "ping_pong",
+    "pinned_ping_pong",
+    "relayed_ping_pong",
+]
 
 _context = get_context("fork")
 
@@ -43,11 +53,38 @@ def _process(target: Callable[..., None], *args: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ping_pong(request: bytes, response: bytes) -> Iterator[Callable[[], object]]:
-    """A socketpair between two processes that do nothing but send these bytes to and fro."""
+def ping_pong(
+    request: bytes, response: bytes, core: int | None = None
+) -> Iterator[Callable[[], object]]:
+    """A socketpair between two processes that do nothing but send these bytes to and fro.
+
+    Where a core is given, the one that answers stays on it.
+    """
     ours, theirs = socket.socketpair()
-    with ours, theirs, _process(_pong, theirs, response):
+    with ours, theirs, _process(_pong, theirs, response, core):
         yield lambda: (ours.send(request), ours.recv(_ENOUGH))
+
+
+@contextlib.contextmanager
+def pinned_ping_pong(
+    request: bytes, response: bytes, cores: tuple[int, int]
+) -> Iterator[Callable[[int], Samples]]:
+    """The same on these cores: the caller's, and that of who answers.
+
+    Yields:
+        What makes so many calls, and says how many seconds each took.
+    """
+    free = os.sched_getaffinity(0)
+    with ping_pong(request, response, core=cores[1]) as ask:
+
+        def measure(calls: int) -> Samples:
+            os.sched_setaffinity(0, {cores[0]})
+            try:
+                return repeat(ask, calls, time.perf_counter)
+            finally:
+                os.sched_setaffinity(0, free)
+
+        yield measure
 
 
 @contextlib.contextmanager
@@ -66,7 +103,9 @@ def relayed_ping_pong(request: bytes, response: bytes) -> Iterator[Callable[[], 
         yield lambda: (ours.send(request), ours.recv(_ENOUGH))
 
 
-def _pong(sock: socket.socket, response: bytes) -> None:
+def _pong(sock: socket.socket, response: bytes, core: int | None = None) -> None:
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     while sock.recv(_ENOUGH):
         sock.send(response)
 

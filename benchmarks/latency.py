@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Mapping
 
@@ -11,6 +12,7 @@ from benchmarks._baselines import (
     msgpack_pipe,
     pickle_pipe,
     ping_pong,
+    pinned_ping_pong,
     relayed_ping_pong,
 )
 from benchmarks._example import example
@@ -41,7 +43,8 @@ def measure(settings: Settings) -> Report:
     with contextlib.ExitStack() as stack:
         asked = _candidates(stack, settings, session)
         measured = interleave(
-            {name: _timed(ask, calls) for name, ask in asked.items()},
+            {name: _timed(ask, calls) for name, ask in asked.items()}
+            | _pinned(stack, session, calls),
             rounds=settings.pick(31, 9),
             warmups=3,
             progress=lambda done, of: settings.progress("latency", done, of),
@@ -98,6 +101,28 @@ def _candidates(
         "multiprocess Pipe, msgpack": lambda: packed("get_session", session.id),
         "multiprocessing.Manager": lambda: managed("get_session", session.id),
     }
+
+
+def _pinned(
+    stack: contextlib.ExitStack, session: Session, calls: int
+) -> Mapping[str, Callable[[], Samples]]:
+    """The bare pipe where the kernel has no choice: it is twice as fast where both share a core.
+
+    Everything else runs where the kernel puts it, as programs do.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return {}
+    cores = sorted(os.sched_getaffinity(0))
+    frames = frames_of(session)
+
+    def on(first: int, second: int) -> Callable[[], Samples]:
+        ask = stack.enter_context(pinned_ping_pong(*frames, (first, second)))
+        return lambda: [1e6 * seconds for seconds in ask(calls)]
+
+    pinned = {"bare pipe, both on one core": on(cores[0], cores[0])}
+    if len(cores) > 1:
+        pinned["bare pipe, on two cores"] = on(cores[0], cores[1])
+    return pinned
 
 
 def _timed(ask: Callable[[], object], calls: int) -> Callable[[], Samples]:
