@@ -45,7 +45,7 @@ def plot(results: Mapping[str, Any], path: Path) -> int:
         for number, chart in enumerate(charts, 1):
             axes = figure.add_subplot(rows, columns, number)
             (_draw_bars if chart["bars"] else _draw_lines)(axes, chart)
-            axes.set_title(chart["title"], fontweight="bold")
+            axes.set_title(chart["title"], fontsize=9, fontweight="bold")
         figure.suptitle(_caption(results["machine"]), fontsize=8)
         figure.savefig(path, format="svg", metadata={"Date": None})
     return len(charts)
@@ -70,7 +70,7 @@ def _draw_lines(axes: Any, chart: Mapping[str, Any]) -> None:
     axes.minorticks_off()
     axes.grid(visible=True, alpha=0.3)
     if len(chart["lines"]) > 1:
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=7)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3, fontsize=7)
 
 
 def _draw_bars(axes: Any, chart: Mapping[str, Any]) -> None:
