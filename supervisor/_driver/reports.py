@@ -20,14 +20,46 @@ The record carries what it says as attributes too (``extra``), as in OTP's SASL 
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Callable
 
 from supervisor._core.messages import Report
 from supervisor._driver.exits import LastWords
+from supervisor._loop import Reactor
 from supervisor._node import ProcessPath
 
-__all__ = ["log_report"]
+__all__ = ["ReportQueue", "log_report"]
 
 logger = logging.getLogger("supervisor")
+
+# So long is what is written of a restart behind it.
+_PAUSE = 0.003
+
+
+class ReportQueue:
+    """Reports that are written a moment later, in their order: callers wait for a restart.
+
+    The new process is mostly ready before that. To write a report takes half as long as to start
+    it, on a machine that may have no processor to spare for both.
+
+    Args:
+        loop: the supervisor's.
+    """
+
+    def __init__(self, loop: Reactor) -> None:
+        self._loop = loop
+        self._queue: deque[Callable[[], None]] = deque()
+
+    def add(self, write: Callable[[], None]) -> None:
+        """Call this a moment later, or when ``flush`` is called."""
+        self._queue.append(write)
+        if len(self._queue) == 1:
+            self._loop.call_later(_PAUSE, self.flush)
+
+    def flush(self) -> None:
+        """Write them all."""
+        while self._queue:
+            self._queue.popleft()()
 
 
 def log_report(

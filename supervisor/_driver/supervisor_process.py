@@ -45,7 +45,7 @@ from supervisor._driver.ends import Ends
 from supervisor._driver.exits import LastWords
 from supervisor._driver.memory import MemoryGuard
 from supervisor._driver.news import News
-from supervisor._driver.reports import log_report
+from supervisor._driver.reports import ReportQueue, log_report
 from supervisor._driver.standbys import Standbys
 from supervisor._driver.timers import Timers
 from supervisor._driver.watchdog import Watchdog
@@ -105,6 +105,7 @@ class SupervisorProcess:
         self.machine = Machine(spec)
         self.ends = Ends(loop)
         self.news = News(loop, identity.node)
+        self._reports = ReportQueue(loop)
         self._standbys = Standbys(
             loop,
             identity.node,
@@ -165,6 +166,7 @@ class SupervisorProcess:
     def kill_all(self) -> None:
         """Stop at once: every process below this one is killed, the children's children too."""
         self.is_forced = True
+        self._reports.flush()
         self._standbys.close()
         for running in self.children:
             self.children.kill(running)
@@ -173,8 +175,13 @@ class SupervisorProcess:
     def feed(self, event: Event) -> None:
         """Let the machine decide, and do what it says."""
         was_stopping = self._is_stopping
-        for action in _spawns_first(self.machine.handle(event, self.loop.time())):
-            self._perform(action)
+        actions = self.machine.handle(event, self.loop.time())
+        spawns = any(isinstance(action, Spawn) for action in actions)
+        for action in actions:
+            if isinstance(action, Report) and spawns:
+                self._reports.add(self._report(action))
+            else:
+                self._perform(action)
         if self._is_stopping and not was_stopping:
             self._standbys.close()
             self.on_stopping()
@@ -197,6 +204,7 @@ class SupervisorProcess:
 
     def close(self) -> None:
         """Let go of the sockets."""
+        self._reports.flush()
         self.news.close()
         self._memory.close()
         for id in tuple(self._listeners):
@@ -231,7 +239,8 @@ class SupervisorProcess:
             case Refuse(request, error):
                 self._administration.refuse(request, error)
             case Report():
-                self._report(action)
+                self._reports.flush()
+                self._report(action)()
             case Started():
                 self._on_started()
             case Ended():
@@ -311,19 +320,21 @@ class SupervisorProcess:
         """Whether it starts, in the place of one that was killed, what that one had started."""
         return self._follows and self.machine.phase in ("new", "booting")
 
-    def _report(self, report: Report) -> None:
+    def _report(self, report: Report) -> Callable[[], None]:
+        """What writes the report."""
         running = self.children.get(report.token) or self._last_gone
-        if running is not None and running.token == report.token:
-            is_supervisor = running.kind == "supervisor"
-            log_report(
-                self.identity.path,
-                report,
-                running.process.pid,
-                self.children.complete(running),
-                of_supervisor=is_supervisor,
-            )
-        else:
-            log_report(self.identity.path, report, None, LastWords())
+        if running is None or running.token != report.token:
+            return partial(log_report, self.identity.path, report, None, LastWords())
+        return partial(self._log, report, running)
+
+    def _log(self, report: Report, running: Running) -> None:
+        log_report(
+            self.identity.path,
+            report,
+            running.process.pid,
+            self.children.complete(running),
+            of_supervisor=running.kind == "supervisor",
+        )
 
     # --- events --------------------------------------------------------------------------------
 
@@ -362,16 +373,6 @@ class SupervisorProcess:
             self.on_extra_said(kind, args)
             return
         logger.warning("child %r sent an unknown message: %s %.100r", running.spec.id, kind, args)
-
-
-def _spawns_first(actions: list[Action]) -> list[Action]:
-    """Callers wait for a restart, and nobody for the log: reports come behind the last Spawn."""
-    spawns = [number for number, action in enumerate(actions) if isinstance(action, Spawn)]
-    if not spawns:
-        return actions
-    before, after = actions[: spawns[-1] + 1], actions[spawns[-1] + 1 :]
-    reports = [action for action in before if isinstance(action, Report)]
-    return [action for action in before if not isinstance(action, Report)] + reports + after
 
 
 def handle_stop_signals(loop: Loop, process: SupervisorProcess) -> None:

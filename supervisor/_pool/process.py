@@ -12,8 +12,9 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import msgpack
@@ -188,14 +189,13 @@ class PoolProcess(SupervisorProcess):
             self.loop.remove_reader(channel.fileno())
             channel.close()
 
-    def _report(self, report: Report) -> None:
+    def _report(self, report: Report) -> Callable[[], None]:
         worker = self._core.worker(report.id)
         if report.kind == "child_ended" and worker is not None and worker.ending is not None:
             # The pool's own doing; the task's caller is told.
             where = "/".join((*self.identity.path, report.id))
-            logger.info("%s was ended: %s", where, _WHY[worker.ending])
-            return
-        super()._report(report)
+            return partial(logger.info, "%s was ended: %s", where, _WHY[worker.ending])
+        return super()._report(report)
 
     # --- what workers say ----------------------------------------------------------------------
 
