@@ -24,7 +24,7 @@ logger = logging.getLogger("supervisor")
 # to be answered first, and those that ended together are restarted before the next end is thought
 # of.
 _AFTER_START = 1.0
-_AFTER_RESTART = 0.004
+_AFTER_RESTART = 0.0015
 
 # One that was killed is replaced with a pause: what has killed it may kill the next. And where no
 # child is left, one may be on its way.
