@@ -13,14 +13,20 @@ import pytest
 
 from stores import S3ArtifactStore
 
-# Nothing outlives the tests: it ends with its standard input.
+# Nothing outlives the tests: it ends with its standard input. Of moto's services only the one is
+# served, for moto takes longer to find out which one is meant than to answer.
 SERVER = """
-import logging, os, sys
+import logging, os, sys, threading
+from moto.moto_server.werkzeug_app import create_backend_app
+from werkzeug.serving import make_server
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
+objects, api = create_backend_app("s3"), create_backend_app("moto_api")
+def serve(environ, respond):
+    app = api if environ["PATH_INFO"].startswith("/moto-api/") else objects
+    return app(environ, respond)
+server = make_server("127.0.0.1", 0, serve, threaded=True)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(server.server_port, flush=True)
 sys.stdin.read()
 os._exit(0)
 """
