@@ -103,4 +103,5 @@ def _notes(measured: dict[str, list[Samples]]) -> tuple[str, ...]:
     return (
         f"{len(measured[_READ])} rounds, in turn; both read what is in the page cache",
         "a ratio says how many times as fast it is",
+        "each put replaces a file, whose space the store lets be freed after its answer",
     )
