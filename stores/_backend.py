@@ -20,6 +20,7 @@ from supervisor import (
     connect,
     whereis,
 )
+from supervisor._secrets import without_secrets
 
 __all__ = ["Backend", "backend_of"]
 
@@ -132,7 +133,7 @@ class _RemoteBackend:
         raise self._not_running(store, "")
 
     def _not_running(self, store: str | Ref, why: str) -> StartError:
-        shown = repr(store) if isinstance(store, str) else str(store)
+        shown = without_secrets(repr(store) if isinstance(store, str) else str(store))
         return StartError(
             (), f"{self._option}={shown} is not running{why}: start it before the composite"
         )

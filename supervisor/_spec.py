@@ -9,11 +9,12 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from supervisor import _validate as validate
 from supervisor._errors import SpecError
+from supervisor._secrets import without_secrets
 
 __all__ = ["Backoff", "Child", "Command", "Kind", "Restart", "Shutdown", "StartMethod"]
 
@@ -126,7 +127,7 @@ def _environment(env: Mapping[str, str]) -> dict[str, str]:
     return variables
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Child:
     """One child of a supervisor.
 
@@ -211,6 +212,10 @@ class Child:
             validate.choice(owner, "start_method", start_method, ("fork", "spawn"))
         keep(self, "start_method", start_method)
         _check_call(owner, target, self.args, self.kwargs)
+
+    def __repr__(self) -> str:
+        shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if each.repr)
+        return without_secrets(f"Child({', '.join(shown)})")
 
     @property
     def kind(self) -> Kind:

@@ -9,13 +9,14 @@ import math
 from typing import Any
 
 from supervisor._errors import SpecError
+from supervisor._secrets import without_secrets
 
 __all__ = ["boolean", "choice", "identifier", "integer", "refuse", "seconds"]
 
 
 def refuse(owner: str, field: str, value: object, allowed: str) -> SpecError:
     """The SpecError that says which field of which spec is wrong, and what it may be."""
-    return SpecError(f"{owner}: {field} must be {allowed}, not {value!r}")
+    return SpecError(without_secrets(f"{owner}: {field} must be {allowed}, not {value!r}"))
 
 
 def identifier(owner: str, field: str, value: Any) -> str:

@@ -21,6 +21,7 @@ from supervisor._forward.switch import Switch
 from supervisor._loop import Reactor, new_loop
 from supervisor._process.control import ControlPipe
 from supervisor._process.launch import unblock_signals
+from supervisor._secrets import without_secrets
 from supervisor._server.calls import Calls
 from supervisor._server.endpoint import Connection, Endpoint
 from supervisor._server.heart import Heart
@@ -257,7 +258,7 @@ def _error_exit(error: BaseException) -> Exit:
 def _summary(args: object) -> str:
     """The arguments of a call, for a report."""
     try:
-        return f"{args!r:.300}"
+        return without_secrets(repr(args))[:300]
     except Exception as error:  # noqa: BLE001  what an object's own __repr__ raises
         return f"(they cannot be shown: {error!r})"
 

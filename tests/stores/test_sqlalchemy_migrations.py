@@ -1,5 +1,6 @@
 """Old databases become new ones: nothing is lost, and the tables are those of an empty database."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from stores._sql._url import database_of
 from tests.contracts.samples import event
 from tests.stores import before_migrations
 from tests.stores.postgresql import empty_database
-from tests.stores.processes import ROOT
+from tests.stores.processes import ROOT, forked, status_of
 
 REVISIONS = sorted(
     script.revision for script in ScriptDirectory(_upgrade._MIGRATIONS).walk_revisions()
@@ -179,40 +180,21 @@ class TestUpgrading:
         SQLAlchemySessionStore(url).close()
 
 
-UPGRADE = """
-import sys
-from stores._sql._upgrade import upgrade
-from stores._sql._url import database_of
-input()
-print(upgrade(database_of(sys.argv[1], synchronous="NORMAL", busy_timeout=0.01)))
-"""
-
-
 def test_two_at_once_wait_for_each_other(url: str):
     make(url, BEFORE)
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", UPGRADE, url],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    said = []
-    try:
-        # Neither can begin before the lock is given back: both have to wait, and then one of them.
-        def let_them_try(_: Connection, cursor: Cursor) -> None:
-            for child in children:
-                assert child.stdin is not None
-                child.stdin.write("\n")
-                child.stdin.flush()
+    beginning, begin = os.pipe()
 
-        in_transaction(database(url), let_them_try)
-    finally:
-        said += [child.communicate(timeout=60)[0].strip() for child in children]
-    assert sorted(said) == ["0000", _schema.REVISION]
+    def upgrade_then() -> int:
+        os.read(beginning, 1)
+        found = upgrade(database_of(url, synchronous="NORMAL", busy_timeout=0.01))
+        return int(found or 99)
+
+    children = [forked(upgrade_then) for _ in range(2)]
+    # Neither can begin before the lock is given back: both have to wait, and then one of them.
+    in_transaction(database(url), lambda *_: os.write(begin, b".."))
+    assert sorted(map(status_of, children)) == [0, int(_schema.REVISION)]
+    for end in (beginning, begin):
+        os.close(end)
     SQLAlchemySessionStore(url).close()
 
 

@@ -3,7 +3,6 @@
 import os
 import pickle
 import sqlite3
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +22,7 @@ from stores._sql._connections import _dialect_of
 from stores._sql._schema import REVISION, metadata
 from tests.contracts.samples import event, session
 from tests.stores.postgresql import empty_database
-from tests.stores.processes import ROOT
+from tests.stores.processes import forked, status_of
 
 SECRET = "correct-horse"
 
@@ -273,21 +272,18 @@ class TestVersions:
             store.get_events("s")
 
     def test_processes_that_open_an_empty_database_at_once(self, url: str):
-        code = (
-            "import sys; from stores import SQLAlchemySessionStore; input();"
-            "SQLAlchemySessionStore(sys.argv[1]).close()"
-        )
-        children = [
-            subprocess.Popen([sys.executable, "-c", code, url], cwd=ROOT, stdin=subprocess.PIPE)
-            for _ in range(4)
-        ]
-        for each in children:
-            assert each.stdin is not None
-            each.stdin.write(b"\n")
-            each.stdin.flush()
-        for each in children:
-            each.communicate()
-            assert each.returncode == 0
+        beginning, begin = os.pipe()
+
+        def open_it() -> int:
+            os.read(beginning, 1)
+            SQLAlchemySessionStore(url).close()
+            return 0
+
+        children = [forked(open_it) for _ in range(4)]
+        os.write(begin, b"....")
+        assert [status_of(child) for child in children] == [0] * 4
+        for end in (beginning, begin):
+            os.close(end)
 
 
 class TestElsewhere:

@@ -10,14 +10,24 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from ports import Event, Run, Session, StorageError, StoreError, ValidationError
+from ports import (
+    Event,
+    Run,
+    Session,
+    SessionStore,
+    StorageError,
+    StoreError,
+    ValidationError,
+)
 from stores import SQLAlchemySessionStore
 from stores._sql._group import GroupCommit
 from stores._sql._json import dumps, loads
 from stores._sql._writes import Outcome, Write, Written
+from supervisor import Child, Supervisor, connect
 from tests import strategies
 from tests.contracts.samples import event, run, session
-from tests.stores.postgresql import empty_store
+from tests.stores.postgresql import empty_database, empty_store
+from tests.support import eventually
 
 LONG = 60
 
@@ -249,6 +259,57 @@ class TestStoresSideBySide:
 
             shared._watch_events = watch_and_append  # type: ignore[method-assign]
             assert [each.id for each in shared.get_events("s", wait_timeout=0.01)] == ["e"]
+
+
+class TestDurability:
+    def test_sqlite_waits_for_the_disk_unless_told_otherwise(self, tmp_path: Path):
+        def synchronous(**options: str) -> int:
+            with SQLAlchemySessionStore(f"sqlite:///{tmp_path}/s.db", **options) as store:
+                return store._rows("PRAGMA synchronous", ())[0][0]
+
+        # 1 and 2 are SQLite's numbers of NORMAL and FULL.
+        assert synchronous() == 2
+        assert synchronous(synchronous="NORMAL") == 1
+
+    def test_postgresql_waits_for_the_disk_whatever_its_default_is(self):
+        with empty_database() as url:
+            careless = url + "%20-csynchronous_commit%3Doff"
+            with SQLAlchemySessionStore(careless) as store:
+                assert store._rows("SHOW synchronous_commit", ()) == [("on",)]
+
+    @pytest.mark.usefixtures("run_dir")
+    def test_what_waits_in_a_mailbox_shares_a_transaction(self):
+        """Each event is stamped with the transaction that stored it: `xmin`."""
+        psycopg = pytest.importorskip("psycopg")
+        with empty_database() as url:
+            tree = Supervisor([Child(SQLAlchemySessionStore, {"url": url}, name="sessions")])
+            with (
+                tree.start(),
+                connect("sessions", SessionStore, timeout=LONG) as sessions,
+                psycopg.connect(url) as other,
+                ThreadPoolExecutor(16) as threads,
+            ):
+                sessions.append_event(event(id="first"))
+                # Holds the store up in its next transaction, until there are more to come.
+                other.execute("SELECT * FROM regrow_sequences FOR UPDATE")
+                given = [event(id=str(number)) for number in range(15)]
+                appending = [
+                    threads.submit(sessions.append_event_with_sequence, each) for each in given
+                ]
+                again = threads.submit(sessions.append_event, event(id="first"))
+                waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                with psycopg.connect(url, autocommit=True) as watching:
+                    eventually(lambda: watching.execute(waiting).fetchone()[0])
+                assert not any(each.done() for each in appending)
+                other.rollback()
+                numbers = {each.result(LONG).sequence_number for each in appending}
+                assert again.result(LONG) is None
+                other.rollback()
+                (transactions,) = other.execute(
+                    "SELECT count(DISTINCT xmin::text) FROM regrow_events WHERE id <> 'first'"
+                ).fetchone()
+        assert numbers == set(range(2, 17))
+        assert transactions < 15
 
 
 class TestSharing:
