@@ -95,4 +95,10 @@ def _descriptors() -> dict[int, str]:
 
 
 def _sockets() -> set[Path]:
-    return {path for path in Path(resolve_run_dir(None)).rglob("*") if path.is_socket()}
+    # Not by `rglob`: nodes of others come and go meanwhile, which `walk` passes over.
+    return {
+        path
+        for folder, _, names in os.walk(resolve_run_dir(None))
+        for path in (Path(folder, name) for name in names)
+        if path.is_socket()
+    }
