@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,20 @@ from tests.support import adopt_orphans
 __all__ = ["no_leaks"]
 
 adopt_orphans()
+
+# Where nodes are that are given no other place: each test process has its own, for a test would
+# find the sockets of others' nodes there, which run at the same time.
+_run_dir = tempfile.mkdtemp(prefix="regrow-tests-")
+
+
+def pytest_configure() -> None:
+    """Begin, maybe as one of several processes."""
+    os.environ["REGROW_RUN_DIR"] = _run_dir
+
+
+def pytest_unconfigure() -> None:
+    """End."""
+    shutil.rmtree(_run_dir)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
