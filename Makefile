@@ -9,12 +9,14 @@ TESTS := $(VENV)/.tests
 BENCHES := $(VENV)/.benches
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test soak check bench clean
+.PHONY: help demo test soak leaks fuzz check bench clean
 
 help:
 	@echo "make demo    record a git history while every process is killed (REPOSITORY=path)"
 	@echo "make test    run the tests (ARGS='-k name')"
 	@echo "make soak    kill processes under load, check that nothing is lost (SECONDS=60 SEED=n)"
+	@echo "make leaks   restart, connect, call a thousand times, and see what grows (TIMES=1000)"
+	@echo "make fuzz    send garbage to every socket and pipe (SECONDS=60 SEED=n)"
 	@echo "make check   lint, format, types, layers"
 	@echo "make bench   measure, beside what the same work takes without (ARGS='latency --quick')"
 	@echo "make clean   remove the virtual environment and what tools have left"
@@ -28,6 +30,12 @@ test: $(TESTS)
 soak: $(TESTS)
 	@$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),60) --clients 8 \
 	  $(if $(SEED),--seed $(SEED))
+
+leaks: $(TESTS)
+	@$(BIN)/python -m tests.leaks --times $(or $(TIMES),1000)
+
+fuzz: $(TESTS)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 check: $(TESTS)
 	@$(BIN)/ruff check .

@@ -52,6 +52,20 @@ def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert not left, f"sockets are left: {left}"
 
 
+@pytest.fixture(scope="module")
+def module_run_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A run directory for a tree that the tests of a module share."""
+    folder = tmp_path_factory.mktemp("shared") / "run"
+    before = os.environ.get("REGROW_RUN_DIR")
+    os.environ["REGROW_RUN_DIR"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["REGROW_RUN_DIR"]
+    else:
+        os.environ["REGROW_RUN_DIR"] = before
+    assert not [path for path in folder.rglob("*") if path.is_socket()], "sockets are left"
+
+
 @pytest.fixture(autouse=True)
 def _no_leaks(no_leaks: None) -> None:
     """Every test is held to it."""

@@ -45,6 +45,10 @@ logger = logging.getLogger("supervisor")
 # How long the registry may take to learn of a change before its author is answered all the same.
 _NEWS_PATIENCE = 5.0
 
+# Questions that change nothing, and may wait for as long as a child lives: nobody wants the answer
+# once the connection is closed.
+_WAITING = frozenset({"child_exit", "wait", "wait_child"})
+
 # Who asked: the connection and the call's id.
 Request = tuple[Connection, int]
 
@@ -57,6 +61,7 @@ class Administration:
         self._machine = process.machine
         self._decoder = Decoder(specs=True)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[Connection, set[asyncio.Task[None]]] = {}
         self._starting = asyncio.Lock()
         self._ended: asyncio.Future[Exit] = process.loop.create_future()
         self._operations: dict[str, Callable[..., Any]] = {
@@ -127,8 +132,22 @@ class Administration:
                 task = self._process.loop.create_task(self._await(request, name, result))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+                if name in _WAITING:
+                    self._waiting.setdefault(request[0], set()).add(task)
+                    task.add_done_callback(partial(self._waited, request[0]))
             elif result is not _LATER:
                 self._respond(request, result)
+
+    def _waited(self, connection: Connection, task: asyncio.Task[None]) -> None:
+        tasks = self._waiting.get(connection, set())
+        tasks.discard(task)
+        if not tasks:
+            self._waiting.pop(connection, None)
+
+    def closed(self, connection: Connection) -> None:
+        """Nobody is there any more who could be answered over this connection."""
+        for task in tuple(self._waiting.get(connection, ())):
+            task.cancel()
 
     async def _await(self, request: Request, name: str, coroutine: Any) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -42,6 +43,7 @@ class Running:
         killed: whether we have sent it SIGKILL.
         condemned: why it has to go, if it has.
         was_killed_by_another: whether somebody else has, and it is not known who.
+        last_call: the timer that kills it, where it has said that it ends.
     """
 
     token: int
@@ -54,6 +56,7 @@ class Running:
     was_killed_by_another: bool = False
     words: LastWords = field(default_factory=LastWords)
     output: CommandOutput | None = None
+    last_call: asyncio.TimerHandle | None = None
 
     @property
     def kind(self) -> Kind:
@@ -229,11 +232,8 @@ class Children:
     def _expect_end(self, running: Running) -> None:
         limit = running.spec.shutdown
         seconds = limit if isinstance(limit, (int, float)) else _LAST_WORDS_PATIENCE
-        self._loop.call_later(seconds, self._kill_if_there, running)
-
-    def _kill_if_there(self, running: Running) -> None:
-        if self._by_pid.get(running.process.pid) is running:
-            self.kill(running)
+        if running.last_call is None:
+            running.last_call = self._loop.call_later(seconds, self.kill, running)
 
     # --- their ends ----------------------------------------------------------------------------
 
@@ -266,6 +266,9 @@ class Children:
         control = running.process.control
         for message in control.drain():
             self._take(running, message)
+        if running.last_call is not None:
+            # Its pid may be another's by then; and it holds what the process had.
+            running.last_call.cancel()
         self._loop.remove_reader(control.fileno())
         control.close()
         if running.kind == "command" and not running.ready and running.words.exit is None:

@@ -140,6 +140,7 @@ class SupervisorProcess:
         self._on_ended = on_ended
         self._administration = Administration(self)
         self._endpoint = Endpoint(loop, listener, self._administration.receive)
+        self._endpoint.on_closed = self._administration.closed
 
     # --- life ----------------------------------------------------------------------------------
 

@@ -114,14 +114,13 @@ class Blob:
         Raises:
             OSError: the file cannot be read, or is shorter than it should be.
         """
-        with os.fdopen(os.dup(self.fileno()), "rb", buffering=0) as file:
-            file.seek(0)
-            data = file.read(self.size)
-            while len(data) < self.size:
-                more = file.read(self.size - len(data))
-                if not more:
-                    raise OSError(f"a blob of {self.size} bytes holds only {len(data)}")
-                data += more
+        descriptor = self.fileno()
+        data = os.pread(descriptor, self.size, 0)
+        while len(data) < self.size:
+            more = os.pread(descriptor, self.size - len(data), len(data))
+            if not more:
+                raise OSError(f"a blob of {self.size} bytes holds only {len(data)}")
+            data += more
         return data
 
     def view(self) -> memoryview:

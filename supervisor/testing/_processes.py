@@ -37,6 +37,15 @@ class Proc:
         return int(fields[11]) + int(fields[12])
 
     @property
+    def name(self) -> str:
+        """What ps(1) calls it; empty if it is gone."""
+        try:
+            with open(f"/proc/{self.pid}/comm", "rb") as file:
+                return file.read().decode("utf-8", "replace").rstrip("\n")
+        except OSError:
+            return ""
+
+    @property
     def command_line(self) -> str:
         """For messages."""
         try:

@@ -317,6 +317,21 @@ class TestDynamic:
         assert world.answer(world.terminate_child("a")) is None
         assert world.status == {}
 
+    def test_scale_start_stop_many_children(self) -> None:
+        world = pool(max_restarts=1000)
+        for _ in range(300):
+            world.start_child(anonymous())
+        assert len(world.status) == 300
+        for id in list(world.status)[::3]:
+            world.terminate_child(id)
+        assert len(world.status) == 200
+        for id in list(world.status)[::2]:
+            world.exit(id)
+        assert set(world.status.values()) == {"running"}
+        world.shutdown()
+        assert world.ended is not None
+        assert not world.processes
+
     def test_a_supervisor_keeps_the_ids_that_are_written(self) -> None:
         world = tree()
         assert world.answer(world.start_child(anonymous())) == "work"

@@ -1,1 +1,1 @@
-"""The soak: everything but the root is killed, again and again, under load, and nothing is lost."""
+"""The soak: every kind of process is killed, again and again, under load, and nothing is lost."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from stores import CompositeSessionStore, FileArtifactStore, SQLAlchemySessionStore
-from supervisor import Child, Supervisor
+from supervisor import Child, Command, Supervisor
 
 __all__ = ["artifacts_folder", "database_url", "make_tree"]
 
@@ -23,6 +24,12 @@ def artifacts_folder(folder: Path) -> Path:
     return folder / "artifacts"
 
 
+def work() -> None:
+    """A task, to be killed."""
+    while True:
+        time.sleep(3600)
+
+
 def make_tree(folder: Path) -> Supervisor:
     """Supervisors three deep, each of which restarts one for one."""
     sessions = Child(SQLAlchemySessionStore, {"url": database_url(folder)}, name="sessions")
@@ -32,6 +39,10 @@ def make_tree(folder: Path) -> Supervisor:
         {"session_store": "sessions", "artifact_store": "artifacts"},
         name="store",
     )
-    databases = Supervisor([sessions], id="databases", max_restarts=_NO_LIMIT)
+    # Of what these start, nothing may outlive them.
+    program = Child(Command(["sh", "-c", "sleep 3600 & wait"]), id="program")
+    databases = Supervisor(
+        [sessions, Child(work, id="task")], id="databases", max_restarts=_NO_LIMIT
+    )
     backends = Supervisor([databases, artifacts], id="backends", max_restarts=_NO_LIMIT)
-    return Supervisor([backends, store], max_restarts=_NO_LIMIT)
+    return Supervisor([backends, store, program], max_restarts=_NO_LIMIT)

@@ -19,20 +19,6 @@ def journal(tmp_path: Path) -> str:
     return str(tmp_path / "journal")
 
 
-@pytest.fixture(scope="module")
-def module_run_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A run directory for a tree that the tests of a module share."""
-    folder = tmp_path_factory.mktemp("shared") / "run"
-    before = os.environ.get("REGROW_RUN_DIR")
-    os.environ["REGROW_RUN_DIR"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["REGROW_RUN_DIR"]
-    else:
-        os.environ["REGROW_RUN_DIR"] = before
-    assert not [path for path in folder.rglob("*") if path.is_socket()], "sockets are left"
-
-
 def remove_killed_node(folder: Path) -> None:
     """Clean up after a node whose root was killed; the next of its name would do the same."""
     assert (folder / "node.json").exists()

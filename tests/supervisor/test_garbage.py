@@ -226,6 +226,19 @@ def test_descriptors_do_not_pile_up(node: Node) -> None:
         assert len(client.descriptors()) <= before + 1
 
 
+def test_the_descriptors_of_what_is_no_file_are_closed(node: Node, tmp_path: Path) -> None:
+    blob = _ext(4, msgpack.packb([0, 0, False]))
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with connect("w") as client:
+            before = len(client.descriptors())
+            for _ in range(20):
+                _send(node, ("w",), _request_with(blob), [folder])
+            assert len(client.descriptors()) <= before + 1
+    finally:
+        os.close(folder)
+
+
 def test_a_peer_that_does_not_read_holds_nobody_up(node: Node) -> None:
     call = _frame(0, 1, "echo", [["x" * 100_000], {}])
     with socket.socket(socket.AF_UNIX) as sock:
