@@ -16,8 +16,9 @@ __all__ = ["Sender"]
 
 _PATIENCE = 30.0
 
-# Such as what was refused closes a moment later.
-_SLACK = 2
+# The composite connects to the registry and to its backends when it is first called; and what was
+# refused closes a moment later.
+_SLACK = 4
 
 
 class Sender:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stores import CompositeSessionStore, FileArtifactStore, InMemorySessionStore
-from supervisor import Child, Server, Supervisor, SupervisorRef
+from supervisor import Child, Pool, Server, Supervisor, SupervisorRef
 from supervisor._log import forward
 from supervisor._node import REGISTRY, ROOT, ProcessPath
 from supervisor._server.server import runtime
@@ -77,6 +77,7 @@ def make_tree(folder: Path) -> Supervisor:
                 name="store",
             ),
             Child(Vandal, name="vandal"),
+            Pool(size=1, name="functions", max_restarts=_NO_LIMIT),
             inner,
         ],
         max_restarts=_NO_LIMIT,
@@ -89,6 +90,7 @@ SOCKETS: dict[str, ProcessPath] = {
     "sessions": ("sessions",),
     "artifacts": ("artifacts",),
     "store": ("store",),
+    "functions": ("functions",),
     "inner": ("inner",),
     "deep": ("inner", "deep"),
     "root": ROOT,
