@@ -54,6 +54,7 @@ from supervisor._errors import (
 from supervisor._exit import Exit
 from supervisor._forward.forwarder import Forwarder, Hosted, Remote
 from supervisor._operation import idempotent, operation
+from supervisor._pool.checkout import checkout
 from supervisor._pool.executor import PoolExecutor
 from supervisor._pool.spec import Pool
 from supervisor._refs import ChildCount, ChildInfo, Monitor, Ref, SupervisorRef, whereis
@@ -102,6 +103,7 @@ __all__ = [
     "SupervisorRef",
     "TaskTimeout",
     "WorkerCrashed",
+    "checkout",
     "connect",
     "connect_async",
     "idempotent",

@@ -50,6 +50,7 @@ SUPERVISOR = [
     "SupervisorRef",
     "TaskTimeout",
     "WorkerCrashed",
+    "checkout",
     "connect",
     "connect_async",
     "idempotent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -101,6 +102,15 @@ class Channel:
     def cancel(self, call_id: int) -> None:
         """No longer wait for that response."""
         self._pending.pop(call_id, None)
+
+    def drain(self) -> None:
+        """Take in what a peer that is gone has left."""
+        if self.closed:
+            return
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        while not self.closed and poller.poll(0):
+            self._readable()
 
     def close(self) -> None:
         """Close it; who still waits is told that the connection broke."""

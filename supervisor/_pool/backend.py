@@ -19,7 +19,7 @@ from typing import Any
 
 from supervisor._client.delivery import Target
 from supervisor._embed import StartedTree, start_tree
-from supervisor._errors import ChildNotFound, NodeRunning, SupervisorError
+from supervisor._errors import NodeRunning, SupervisorError
 from supervisor._node import ROOT, Node
 from supervisor._pool.link import Link
 from supervisor._pool.spec import Pool
@@ -163,21 +163,17 @@ def _nothing() -> None:
     """The pool is others' as well."""
 
 
-def private_pool(
-    make: Callable[[tuple[str, ...]], Pool], node: str | None, run_dir: Any
-) -> Backend:
+def private_pool(make: Callable[..., Pool], node: str | None, run_dir: Any) -> Backend:
     """The backend of an executor with a pool of its own.
 
     Args:
-        make: makes its spec, with names of modules to import.
+        make: makes its spec, with these arguments beside its own.
         node: where it is to be; None is a node of its own.
         run_dir: the folder of the nodes' folders.
     """
-    name = (
-        node if node is not None else f"pool-{os.getpid()}-{next(_numbers)}-{secrets.token_hex(3)}"
-    )
-    place = Node.named(name, run_dir)
-    own = _OwnPool(make, place, run_dir, is_private=node is None)
+    own_name = f"pool-{os.getpid()}-{next(_numbers)}-{secrets.token_hex(3)}"
+    name = node if node is not None else own_name
+    own = _OwnPool(make, Node.named(name, run_dir), run_dir, own_name, is_private=node is None)
     return Backend(own.start, own.stop, f"node {name!r}")
 
 
@@ -185,36 +181,36 @@ class _OwnPool:
     """The pool that an executor has started: in a tree of its own, or in one that runs."""
 
     def __init__(
-        self, make: Callable[[tuple[str, ...]], Pool], node: Node, run_dir: Any, *, is_private: bool
+        self, make: Callable[..., Pool], node: Node, run_dir: Any, id: str, *, is_private: bool
     ) -> None:
         self._make = make
         self._node = node
         self._run_dir = run_dir
+        self._id = id
         self._is_private = is_private
         self._tree: StartedTree | None = None
         self._host: SupervisorRef | None = None
-        self._id = ""
 
     def start(self, preload: tuple[str, ...]) -> Target:
-        pool = self._make(preload)
-        self._id = pool.id
+        tree = Supervisor([self._make(id=self._id, preload=preload)], id="root")
         try:
             self._tree = start_tree(
-                Supervisor([pool], id="root"),
-                self._node.name,
-                self._run_dir,
-                is_private=self._is_private,
+                tree, self._node.name, self._run_dir, is_private=self._is_private
             )
         except NodeRunning:
             if self._is_private:
                 raise
+            # There it is a guest: it ends with its executor, and nobody brings it back.
             self._host = SupervisorRef(Target(self._node, path=ROOT))
-            self._host.start_child(pool)
+            guest = self._make(id=self._id, preload=preload, restart="temporary")
+            self._host.start_child(guest)
         return Target(self._node, path=(self._id,))
 
     def stop(self) -> None:
         if self._tree is not None:
             self._tree.stop()
         elif self._host is not None:
-            with contextlib.suppress(ChildNotFound, SupervisorError):
+            with contextlib.suppress(SupervisorError):
+                # It may have ended, or its node may have.
                 self._host.terminate_child(self._id)
+            self._host = None

@@ -79,6 +79,9 @@ class Limits:
         max_restarts: how many deaths of workers are borne within ``max_seconds``.
         max_crashes: how many of those that a task is to blame for do not count.
         max_seconds: the seconds that both speak of.
+        max_tasks: after so many tasks a worker is replaced; None is without limit, or left to it.
+        serves: whether the workers are servers: what one was given cannot be taken back, and it is
+            not ended for the sake of one call.
     """
 
     size: int
@@ -88,6 +91,8 @@ class Limits:
     max_restarts: int = 100
     max_crashes: int = 1000
     max_seconds: float = 5.0
+    max_tasks: int | None = None
+    serves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,11 @@ class Core:
         return len(self._queue)
 
     @property
+    def idle(self) -> int:
+        """How many workers have nothing to do."""
+        return len(self._idle)
+
+    @property
     def workers(self) -> Iterable[Worker]:
         """Those that there are."""
         return self._workers.values()
@@ -220,11 +230,7 @@ class Core:
 
     def _has_room(self, bound: int) -> bool:
         # Those that are about to be given out do not count: the bound is for what has to wait.
-        return not self._parked and len(self._queue) < bound + self._able
-
-    @property
-    def _able(self) -> int:
-        return len(self._idle)
+        return not self._parked and len(self._queue) < bound + self.idle
 
     def _admit(self, task: Task) -> None:
         task.state = "waiting"
@@ -236,7 +242,12 @@ class Core:
         before, task.state = task.state, "settled"
         if before == "waiting":
             self._queue.discard(task)
-        elif before == "held" and task.worker is not None and task.worker.ending is None:
+        elif (
+            before == "held"
+            and task.worker is not None
+            and task.worker.ending is None
+            and not self.limits.serves
+        ):
             self._actions.append(Recall(task.worker))
 
     def remove_caller(self, caller: Hashable, tasks: Iterable[Task]) -> None:
@@ -312,8 +323,12 @@ class Core:
         task.worker = None
         if task.state != "settled":
             self._settle(task, Done(payload))
+        worker.done += 1
         if not held and worker.ending is None:
-            self._rest(worker, now)
+            if worker.done == self.limits.max_tasks:
+                self._end(worker, "spent")
+            else:
+                self._rest(worker, now)
 
     def recalled(self, worker: Worker, ids: Iterable[int]) -> None:
         """These tasks the worker has not begun, and does not have any more."""
@@ -353,8 +368,9 @@ class Core:
         self._end_overdue(now)
         given: list[tuple[Worker, Task]] = []
         self._employ(given, now)
-        if self._queue and not self._idle and self.limits.queue_size is None:
-            self._give_ahead(given)
+        if self._queue and not self._idle:
+            if self.limits.queue_size is None and not self.limits.serves:
+                self._give_ahead(given)
         elif self._idle:
             self._look_for_work(now)
         self._keep_size(now)
@@ -373,7 +389,7 @@ class Core:
 
     def _unpark(self) -> None:
         bound = self.limits.queue_size
-        while self._parked and bound is not None and len(self._queue) < bound + self._able:
+        while self._parked and bound is not None and len(self._queue) < bound + self.idle:
             task = self._parked.popleft()
             if task.state == "parked":
                 self._admit(task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -98,13 +99,11 @@ class PoolExecutor(concurrent.futures.Executor):
             "max_tasks": max_tasks_per_child,
             "queue_size": queue_size,
             "start_method": _start_method(mp_context),
-            "_tells_caller": True,
+            "_authkey": bytes(multiprocessing.current_process().authkey),
         }
         Pool(**options)
-        self._size = size
-        self._backend = private_pool(
-            lambda preload: Pool(preload=preload, **options), node, run_dir
-        )
+        self._max_workers = size
+        self._backend = private_pool(lambda **more: Pool(**{**options, **more}), node, run_dir)
         self._functions = Functions()
 
     @classmethod
@@ -144,7 +143,7 @@ class PoolExecutor(concurrent.futures.Executor):
         else:
             raise BadCall(f"connect takes a pool's name or a Ref, not {name_or_ref!r}")
         self._backend = running_pool(target)
-        self._size = self._backend.link(()).max_size
+        self._max_workers = self._backend.link(()).max_size
         self._functions = Functions()
         return self
 
@@ -307,7 +306,7 @@ class PoolExecutor(concurrent.futures.Executor):
         self._backend.shutdown(wait=wait, cancel_futures=cancel_futures)
 
     def __repr__(self) -> str:
-        return f"<PoolExecutor of {self._size} workers, {self._backend}>"
+        return f"<PoolExecutor of {self._max_workers} workers, {self._backend}>"
 
 
 def _settings(

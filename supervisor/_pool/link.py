@@ -39,6 +39,8 @@ from supervisor._pool.futures import Admission, PoolFuture
 from supervisor._pool.messages import (
     ATTACH,
     CANCEL,
+    CANCELLED,
+    CLEAR,
     CRASHED,
     ERROR,
     LOG,
@@ -136,6 +138,7 @@ class Link:
         self._withdrawn: deque[int] = deque()
         self._awake = False
         self._closing = False
+        self._clearing = False
         self._broken: SupervisorError | None = None
         self._owner = os.getpid()
         self._decoder = Decoder(importing=True)
@@ -215,11 +218,10 @@ class Link:
             self._wake_sender.send(b"\0")
 
     def cancel_pending(self) -> None:
-        """Cancel every task that no worker has."""
+        """Cancel every task that no worker has, and that none is free for; the pool knows which."""
         with self._lock:
-            futures = [submission.future for submission in self._submissions.values()]
-        for future in futures:
-            future.cancel_if_pending()
+            self._clearing = True
+            self._wake()
 
     def close(self) -> None:
         """Close the link when every task is settled; take no more."""
@@ -305,11 +307,15 @@ class Link:
                     return True
                 rows.append(submission.row())
                 size += len(submission.body)
+            is_clearing = self._clearing and not self._unsent
+            self._clearing = self._clearing and not is_clearing
         if rows:
             self._outbox.put(notification(SUBMIT, rows))
+        if is_clearing:
+            self._outbox.put(notification(CLEAR))
         if withdrawn:
             self._outbox.put(notification(CANCEL, withdrawn))
-        return bool(rows or withdrawn)
+        return bool(rows or withdrawn or is_clearing)
 
     def _receive(self) -> None:
         try:
@@ -369,6 +375,8 @@ class Link:
                 submission.future.fail(error)
             else:
                 submission.future.succeed(result)
+        elif kind == CANCELLED:
+            submission.future.cancel()
         elif kind == REFUSED:
             refusal = Overloaded(f"{self.target}: {self.about['queue_size']} tasks wait already")
             if submission.admission is not None:

@@ -12,6 +12,7 @@ Between callers and the pool, notifications as any process of a tree takes them:
 
     pool.submit   [[key, name, priority, retries, timeout, wait, body], ...]
     pool.cancel   [key, ...]
+    pool.clear    every task that no worker has: they are answered with CANCELLED
     pool.news     begun: [key, ...], admitted: [key, ...], [[key, kind, body], ...]
 
 and one request that comes before them, ``pool.attach``, whose answer says what the pool is like.
@@ -29,8 +30,9 @@ __all__ = [
     "ATTACH",
     "BEGUN",
     "CANCEL",
-    "CHECKIN",
+    "CANCELLED",
     "CHECKOUT",
+    "CLEAR",
     "CRASHED",
     "ERROR",
     "INLINE",
@@ -48,13 +50,13 @@ __all__ = [
 ]
 
 ATTACH, SUBMIT, CANCEL, NEWS = "pool.attach", "pool.submit", "pool.cancel", "pool.news"
-CHECKOUT, CHECKIN = "pool.checkout", "pool.checkin"
+CLEAR, CHECKOUT = "pool.clear", "pool.checkout"
 
 # Kinds of answers: those that a worker ends a task with, those it gives meanwhile, and those that
 # the pool gives in the place of a worker.
 RESULT, ERROR = 0, 1
 LOADING, BEGUN, PRINTED, LOG = 10, 11, 12, 13
-CRASHED, TIMED_OUT, REFUSED = 20, 21, 22
+CRASHED, TIMED_OUT, REFUSED, CANCELLED = 20, 21, 22, 23
 
 # Bodies that are larger go into a file, whose descriptor goes along.
 INLINE = 32 * 1024

@@ -25,6 +25,7 @@ import struct
 import sys
 import traceback
 from collections.abc import Sequence
+from concurrent.futures.process import _RemoteTraceback
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -321,17 +322,6 @@ def load_result(data: bytes, descriptor: int | None) -> Any:
 # --- exceptions --------------------------------------------------------------------------------
 
 
-class _RemoteTraceback(Exception):
-    """The traceback of an exception in a worker, as text: the cause of the one that is raised."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-
-    def __str__(self) -> str:
-        return f'\n"""\n{self.text}"""'
-
-
 def dump_error(error: BaseException) -> Body:
     """An exception's body: it, its traceback as text, and what is said of it if it has to stay."""
     text = "".join(traceback.format_exception(error))
@@ -363,5 +353,6 @@ def load_error(data: bytes, descriptor: int | None) -> BaseException:
         text += f"\n(it could not be rebuilt here: {type(problem).__name__}: {problem})\n"
     if not isinstance(error, BaseException):
         error = RemoteError(name, shown, {})
-    error.__cause__ = _RemoteTraceback(text)
+    # That of concurrent.futures: programs and tools know it.
+    error.__cause__ = _RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type]
     return error

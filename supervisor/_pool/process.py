@@ -12,6 +12,7 @@ import logging
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -30,7 +31,6 @@ from supervisor._core.messages import (
 )
 from supervisor._driver.children import Running
 from supervisor._driver.supervisor_process import SupervisorProcess
-from supervisor._errors import BadCall
 from supervisor._exit import Exit
 from supervisor._loop import end_of_turn
 from supervisor._pool import core as decisions
@@ -41,6 +41,8 @@ from supervisor._pool.messages import (
     ATTACH,
     BEGUN,
     CANCEL,
+    CANCELLED,
+    CLEAR,
     CRASHED,
     ERROR,
     LOADING,
@@ -50,10 +52,10 @@ from supervisor._pool.messages import (
     TIMED_OUT,
 )
 from supervisor._pool.spec import Pool, PoolWorker, numbered
-from supervisor._pool.tasks import Crashed, Done, Ending, Task, TimedOut, Worker
+from supervisor._pool.tasks import Crashed, Done, Ending, Outcome, Task, TimedOut, Worker
 from supervisor._server.endpoint import Connection
 from supervisor._server.heart import DUMP_SIGNAL
-from supervisor._server.responses import error_response, result_response
+from supervisor._server.responses import result_response
 from supervisor._supervisor import ChildSpec
 from supervisor._wire.codec import encode
 from supervisor._wire.frames import Frame, FrameError, Header, close_all, read_header
@@ -82,14 +84,14 @@ class PoolProcess(SupervisorProcess):
 
     def __init__(self, spec: Pool, *args: Any, **options: Any) -> None:
         super().__init__(spec, *args, **options)
-        self._core = Core(spec.limits)
+        self.core = Core(spec.limits)
         self._channels: dict[str, Channel] = {}
-        self._running: dict[str, Running] = {}
-        self._callers: dict[Connection, Caller] = {}
+        self.running: dict[str, Running] = {}
+        self.callers: dict[Connection, Caller] = {}
         self._told: set[Caller] = set()
         # Whose task a worker had last: what it prints behind that is for nobody else.
         self._last_callers: dict[str, Caller] = {}
-        self._task_ids = itertools.count(1)
+        self.task_ids = itertools.count(1)
         self._last_number = spec.limits.size
         self._soon = end_of_turn(self.loop)
         self._is_due = False
@@ -111,7 +113,7 @@ class PoolProcess(SupervisorProcess):
         if self._timer is not None:
             self._timer.cancel()
         super().close()
-        for caller in self._callers.values():
+        for caller in self.callers.values():
             for task in caller.tasks.values():
                 task.payload.close()
         for channel in self._channels.values():
@@ -130,67 +132,77 @@ class PoolProcess(SupervisorProcess):
         super()._spawn(token, spec)
         running = self.children.get(token)
         if running is None:
-            self._drop_channel(spec.id)
+            self.drop_channel(spec.id)
             exit = Exit("error", error="no process could be started")
-            self._core.worker_failed(None, exit, time.monotonic())
-            self._schedule()
+            self.core.worker_failed(None, exit, time.monotonic())
+            self.schedule()
             return
-        self._running[spec.id] = running
-        self._core.worker_started(spec.id)
+        self.running[spec.id] = running
+        self.core.worker_started(spec.id)
         channel = self._channels.get(spec.id)
         if channel is not None:
             self.loop.add_reader(channel.fileno(), self._hear, spec.id)
 
     def _child_ready(self, running: Running) -> None:
         super()._child_ready(running)
-        if running.spec.id in self._running:
-            self._core.worker_ready(running.spec.id, time.monotonic())
-            self._schedule()
+        if running.spec.id in self.running:
+            self.core.worker_ready(running.spec.id, time.monotonic())
+            self.schedule()
 
     def child_gone(self, running: Running, exit: Exit) -> None:
         """A worker's process is reaped."""
         id = running.spec.id
-        worker = self._core.worker(id)
-        if running.token < 0 or worker is None or self._running.get(id) is not running:
+        worker = self.core.worker(id)
+        if running.token < 0 or worker is None or self.running.get(id) is not running:
             super().child_gone(running, exit)
             return
         now = time.monotonic()
-        channel = self._channels.get(id)
-        unbegun: list[int] = []
-        if channel is not None:
-            while self._read(worker, channel, now):
-                continue
-            unbegun = channel.take_back()
-            if exit.traceback is None and (stacks := channel.stacks()) is not None:
-                exit = replace(exit, traceback=stacks)
+        exit, unbegun = self.last_words(worker, exit, now)
         self._name_culprit(running, worker, unbegun)
-        del self._running[id]
-        self._drop_channel(id)
+        del self.running[id]
+        self.drop_channel(id)
         self._last_callers.pop(id, None)
         super().child_gone(running, exit)
         if worker.is_ready:
-            self._core.worker_gone(id, exit, unbegun, now)
+            self.core.worker_gone(id, exit, unbegun, now)
         else:
-            self._core.worker_failed(id, exit, now)
-        self._schedule()
+            self.core.worker_failed(id, exit, now)
+        self.schedule()
 
     def _name_culprit(self, running: Running, worker: Worker, unbegun: list[int]) -> None:
         """Let the report of its end say which task the worker was at."""
         for task in worker.held:
-            if task.id not in unbegun and task.state != "settled":
+            is_suspect = task.id not in unbegun and task.state != "settled"
+            if is_suspect and running.words.operation is None:
                 running.words.operation = f"task {task.name}"
                 running.words.arguments = (
                     "" if not task.retries else f" (attempt {task.crashes + 1})"
                 )
 
-    def _drop_channel(self, id: str) -> None:
+    def last_words(self, worker: Worker, exit: Exit, now: float) -> tuple[Exit, list[int]]:
+        """Hear what a worker that is gone has still said.
+
+        Returns:
+            How it ended, and which tasks it had been given and not begun.
+        """
+        channel = self._channels.get(worker.id)
+        if channel is None:
+            return exit, []
+        while self._read(worker, channel, now):
+            continue
+        if exit.traceback is None and (stacks := channel.stacks()) is not None:
+            exit = replace(exit, traceback=stacks)
+        return exit, channel.take_back()
+
+    def drop_channel(self, id: str) -> None:
+        """Let go of the sockets to a worker."""
         channel = self._channels.pop(id, None)
         if channel is not None:
             self.loop.remove_reader(channel.fileno())
             channel.close()
 
     def _report(self, report: Report) -> Callable[[], None]:
-        worker = self._core.worker(report.id)
+        worker = self.core.worker(report.id)
         if report.kind == "child_ended" and worker is not None and worker.ending is not None:
             # The pool's own doing; the task's caller is told.
             where = "/".join((*self.identity.path, report.id))
@@ -200,11 +212,11 @@ class PoolProcess(SupervisorProcess):
     # --- what workers say ----------------------------------------------------------------------
 
     def _hear(self, id: str) -> None:
-        worker = self._core.worker(id)
+        worker = self.core.worker(id)
         channel = self._channels.get(id)
         if worker is not None and channel is not None:
             self._read(worker, channel, time.monotonic())
-            self._schedule()
+            self.schedule()
 
     def _read(self, worker: Worker, channel: Channel, now: float) -> int:
         count = 0
@@ -222,11 +234,11 @@ class PoolProcess(SupervisorProcess):
                 payload.close()
             if task is not None:
                 self._last_callers[worker.id] = cast(Caller, task.caller)
-                self._core.finished(worker, task_id, payload, now)
+                self.core.finished(worker, task_id, payload, now)
         elif kind == LOADING:
-            self._core.loading(worker)
+            self.core.loading(worker)
         elif kind == BEGUN:
-            self._core.loaded(worker, now)
+            self.core.loaded(worker, now)
         else:
             self._pass_on(worker, task_id, Payload(kind, body))
 
@@ -251,63 +263,79 @@ class PoolProcess(SupervisorProcess):
         try:
             header = read_header(frame.data)
             if not header.operation.startswith("pool."):
-                self._administration.receive(connection, [frame])
+                self.receive_other(connection, header, frame)
                 return
             (params, _, *_) = msgpack.unpackb(
                 frame.data, unicode_errors="surrogatepass", use_list=False, strict_map_key=False
             )[-1]
-            self._heed(connection, header, params, frame)
+            self.heed(connection, header, params, frame)
         except (FrameError, ValueError, TypeError, msgpack.UnpackException) as error:
             logger.warning("a connection is closed: %s", error)
             close_all(frame.descriptors)
             connection.close()
 
-    def _heed(self, connection: Connection, header: Header, params: Any, frame: Frame) -> None:
-        caller = self._callers.get(connection)
+    def receive_other(self, connection: Connection, _: Header, frame: Frame) -> None:
+        """What is not about tasks is about the supervisor."""
+        self._administration.receive(connection, [frame])
+
+    def heed(self, connection: Connection, header: Header, params: Any, frame: Frame) -> None:
+        """Do what a caller asks of the pool.
+
+        Raises:
+            ValueError, TypeError: it makes no sense.
+        """
+        caller = self.callers.get(connection)
         if header.operation == ATTACH:
             self._attach(connection, header.id)
         elif caller is None:
             raise ValueError(f"{header.operation} without {ATTACH} before it")
         elif header.operation == SUBMIT:
-            for task, wait in read_tasks(caller, params[0], frame.descriptors, self._task_ids):
+            for task, wait in read_tasks(caller, params[0], frame.descriptors, self.task_ids):
                 caller.tasks[task.key] = task
-                self._core.submit(task, wait=wait)
+                self.core.submit(task, wait=wait)
         elif header.operation == CANCEL:
             for key in params[0]:
                 unwanted = caller.tasks.pop(key, None)
                 if unwanted is not None:
-                    self._core.cancel(unwanted)
+                    self.core.cancel(unwanted)
                     unwanted.payload.close()
+        elif header.operation == CLEAR:
+            self._clear(caller)
         else:
             raise ValueError(f"a pool has no operation {header.operation!r}")
-        self._schedule()
+        self.schedule()
+
+    def _clear(self, caller: Caller) -> None:
+        """Cancel what no worker has of a caller's; workers that are free get theirs first."""
+        self._pump()
+        for task in list(caller.tasks.values()):
+            if task.state != "held":
+                self.core.cancel(task)
+                self._answer(task, Payload(CANCELLED, b""))
 
     def _attach(self, connection: Connection, call_id: int) -> None:
-        if self.spec.serves:
-            target = self.spec.worker.target.__name__
-            error = BadCall(f"the workers of this pool are servers of {target}: call its name")
-            connection.put(error_response(call_id, error).data)
-        else:
-            self._callers[connection] = Caller(connection)
-            limits = self.spec.limits
-            about = {"queue_size": limits.queue_size, "max_size": limits.max_size}
-            connection.put(result_response(call_id, about).data)
-        connection.flush()
+        self.callers[connection] = Caller(connection)
+        limits = self.spec.limits
+        about = {"queue_size": limits.queue_size, "max_size": limits.max_size}
+        connection.put(result_response(call_id, about).data)
 
     def _closed(self, connection: Connection) -> None:
-        caller = self._callers.pop(connection, None)
+        caller = self.callers.pop(connection, None)
         if caller is not None:
             tasks = list(caller.tasks.values())
             caller.tasks.clear()
-            self._core.remove_caller(caller, tasks)
+            self.core.remove_caller(caller, tasks)
             for task in tasks:
                 task.payload.close()
             self._told.discard(caller)
-            self._schedule()
+            self.schedule()
+            if not self.callers and self.spec.is_guest:
+                self.shut_down()
 
     # --- what is to be done --------------------------------------------------------------------
 
-    def _schedule(self) -> None:
+    def schedule(self) -> None:
+        """Look at what is to be done, at the end of this turn of the loop."""
         if not self._is_due:
             self._is_due = True
             self._soon(self._pump)
@@ -316,14 +344,20 @@ class PoolProcess(SupervisorProcess):
         self._is_due = False
         if self.machine.phase != "running":
             return
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001  a bug: let it crash, and begin afresh
+            trace = traceback.format_exc()
+            logger.critical("%s: the pool fails\n%s", "/".join(self.identity.path), trace)
+            self.feed(Abort(Exit("error", 1, error=repr(error), traceback=trace)))
+
+    def _work(self) -> None:
         now = time.monotonic()
-        core = self._core
-        core.blocked = {caller for caller in self._callers.values() if caller.is_stuck}
+        core = self.core
+        core.blocked = {caller for caller in self.callers.values() if caller.is_stuck}
         given = core.pump(now)
         for _, task in given:
-            caller: Any = task.caller
-            caller.begun(task.key)
-            self._told.add(caller)
+            self.tell_begun(task)
         self._do(core.take())
         # Before a task is with a worker its caller knows: if this process is killed, what its
         # callers have not been told of was not begun, and can be sent again.
@@ -337,35 +371,37 @@ class PoolProcess(SupervisorProcess):
             self._told.pop().flush()
 
     def _hand(self, worker: Worker, task: Task) -> None:
+        if worker.ending is not None or task.state == "settled" or not self.give(worker, task):
+            self.core.recalled(worker, [task.id])
+            self.schedule()
+
+    def give(self, worker: Worker, task: Task) -> bool:
+        """Give a task to a worker; says whether it could be."""
         channel = self._channels.get(worker.id)
         payload = task.payload
-        if task.state == "settled":
-            sent = False
-        else:
-            sent = (
-                worker.ending is None
-                and channel is not None
-                and channel.send(task.id, payload.body, payload.descriptor)
-            )
-        if not sent:
-            self._core.recalled(worker, [task.id])
-            self._schedule()
+        return channel is not None and channel.send(task.id, payload.body, payload.descriptor)
+
+    def tell_begun(self, task: Task) -> None:
+        """Tell a caller that a worker is about to have its task."""
+        caller = cast(Caller, task.caller)
+        caller.begun(task.key)
+        self._told.add(caller)
 
     def _set_timer(self, now: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        at = self._core.wake_at
-        if self._core.blocked:
+        at = self.core.wake_at
+        if self.core.blocked:
             at = min(at or now + _STUCK_PAUSE, now + _STUCK_PAUSE)
         if at is not None:
-            self._timer = self.loop.call_at(at, self._schedule)
+            self._timer = self.loop.call_at(at, self.schedule)
 
     def _do(self, actions: Iterable[decisions.Action]) -> None:
         for action in actions:
             match action:
                 case decisions.Settle(task, outcome):
-                    self._settle(task, outcome)
+                    self.settle(task, outcome)
                 case decisions.Recall(worker):
                     self._recall(worker)
                 case decisions.Start():
@@ -374,13 +410,14 @@ class PoolProcess(SupervisorProcess):
                 case decisions.End(worker, why):
                     self._end_worker(worker, why)
                 case decisions.Admit(task):
-                    self._tell(task, lambda caller, key: caller.admitted(key))
+                    self.admit(task)
                 case decisions.Refuse(task):
-                    self._answer(task, Payload(REFUSED, b""))
+                    self.refuse(task)
                 case decisions.GiveUp(error):
                     self._give_up(error)
 
-    def _settle(self, task: Task, outcome: Any) -> None:
+    def settle(self, task: Task, outcome: Outcome) -> None:
+        """Tell a caller what has become of its task."""
         match outcome:
             case Done(payload):
                 self._answer(task, payload)
@@ -398,31 +435,37 @@ class PoolProcess(SupervisorProcess):
         caller.answer(task.key, payload)
         self._told.add(caller)
 
-    def _tell(self, task: Task, tell: Any) -> None:
-        caller: Any = task.caller
-        tell(caller, task.key)
+    def admit(self, task: Task) -> None:
+        """Tell a caller that its task has a place in the queue."""
+        caller = cast(Caller, task.caller)
+        caller.admitted(task.key)
         self._told.add(caller)
+
+    def refuse(self, task: Task) -> None:
+        """Tell a caller that there is no room for its task."""
+        self._answer(task, Payload(REFUSED, b""))
 
     def _recall(self, worker: Worker) -> None:
         channel = self._channels.get(worker.id)
         if channel is not None:
-            self._core.recalled(worker, channel.take_back())
-            self._schedule()
+            self.core.recalled(worker, channel.take_back())
+            self.schedule()
 
     def _end_worker(self, worker: Worker, why: Ending) -> None:
-        running = self._running.get(worker.id)
+        running = self.running.get(worker.id)
         if running is None:
             return
-        if why == "idle":
+        if why in ("idle", "spent"):
             self.feed(TerminateChild(_OWN, worker.id))
         elif why == "timeout":
             running.process.signal(DUMP_SIGNAL)
-            self.loop.call_later(_DUMP_SECONDS, self._kill, running)
+            self.loop.call_later(_DUMP_SECONDS, self.kill, running)
         else:
             self.children.kill(running)
 
-    def _kill(self, running: Running) -> None:
-        if self._running.get(running.spec.id) is running:
+    def kill(self, running: Running) -> None:
+        """Kill a worker, if it is still there; also one that was stopped."""
+        if self.running.get(running.spec.id) is running:
             running.process.signal(signal.SIGCONT)
             self.children.kill(running)
 
@@ -446,5 +489,6 @@ class PoolProcess(SupervisorProcess):
 _WHY = {
     "timeout": "its task took too long",
     "cancelled": "its task is not wanted any more",
+    "spent": "it has done as many tasks as it may",
     "idle": "there is nothing to do for so many",
 }

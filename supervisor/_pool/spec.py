@@ -5,16 +5,39 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from supervisor import _validate as validate
 from supervisor._errors import SpecError
 from supervisor._pool.core import Limits
+from supervisor._server.server import Server
 from supervisor._spec import Child, Kind, Restart, Shutdown, StartMethod
 from supervisor._supervisor import Supervisor
 
-__all__ = ["Pool", "PoolWorker", "default_size"]
+__all__ = ["RESERVED", "Pool", "PoolWorker", "default_size"]
+
+# What a pool is asked for itself, as any supervisor: a call of these does not go to a worker.
+RESERVED = frozenset(
+    {
+        "which_children",
+        "count_children",
+        "get_child",
+        "start_child",
+        "terminate_child",
+        "restart_child",
+        "delete_child",
+        "child_status",
+        "describe_child",
+        "describe",
+        "child_exit",
+        "child_has_run",
+        "wait_child",
+        "stop_child",
+        "stop",
+        "wait",
+    }
+)
 
 
 def default_size() -> int:
@@ -34,17 +57,18 @@ class PoolWorker(Child):
 
     Attributes:
         max_tasks: after so many tasks it ends; None is without limit.
-        tells_caller: whether what it prints and logs goes to whoever has submitted the task.
+        authkey: of the process whose executor's own worker this is, for managers of
+            multiprocessing; what it prints and logs goes to that process. None: it is a pool's.
     """
 
     max_tasks: int | None = None
-    tells_caller: bool = False
+    authkey: bytes | None = field(default=None, repr=False)
 
     def __init__(
-        self, target: Any, *, max_tasks: int | None, tells_caller: bool, **options: Any
+        self, target: Any, *, max_tasks: int | None, authkey: bytes | None, **options: Any
     ) -> None:
         object.__setattr__(self, "max_tasks", max_tasks)
-        object.__setattr__(self, "tells_caller", tells_caller)
+        object.__setattr__(self, "authkey", authkey)
         Child.__init__(self, target, restart="temporary", **options)
 
     @property
@@ -124,7 +148,7 @@ class Pool(Supervisor):
         max_rss: int | None = None,
         start_method: StartMethod | None = None,
         worker_shutdown: Shutdown = 5.0,
-        _tells_caller: bool = False,
+        _authkey: bytes | None = None,
     ) -> None:
         owner = f"Pool({name or id or ''})"
         limits = _limits(owner, size, max_size, queue_size, idle_timeout)
@@ -141,7 +165,7 @@ class Pool(Supervisor):
         if target is None:
             if kwargs:
                 raise validate.refuse(owner, "kwargs", kwargs, "left out where there is no target")
-            options |= {"max_tasks": max_tasks, "tells_caller": _tells_caller}
+            options |= {"max_tasks": max_tasks, "authkey": _authkey}
             worker: Child = _function_worker(owner, initializer, initargs, options)
         else:
             if initializer is not None or initargs:
@@ -177,8 +201,16 @@ class Pool(Supervisor):
                 max_restarts,
                 max_crashes,
                 max_seconds,
+                max_tasks if target is not None else None,
+                serves=target is not None,
             ),
         )
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether it ends with the executor that has started it in a tree that ran."""
+        own = isinstance(self.worker, PoolWorker) and self.worker.authkey is not None
+        return own and self.restart == "temporary"
 
     @property
     def is_dynamic(self) -> bool:
@@ -189,11 +221,11 @@ class Pool(Supervisor):
 def numbered(worker: Child, number: int) -> Child:
     """The spec of that one of the pool's workers."""
     copy = object.__new__(type(worker))
-    for field in _FIELDS_OF_CHILD:
-        object.__setattr__(copy, field, getattr(worker, field))
+    names = [*_FIELDS_OF_CHILD]
     if isinstance(worker, PoolWorker):
-        for field in ("max_tasks", "tells_caller"):
-            object.__setattr__(copy, field, getattr(worker, field))
+        names += ("max_tasks", "authkey")
+    for name in names:
+        object.__setattr__(copy, name, getattr(worker, name))
     object.__setattr__(copy, "id", f"worker-{number}")
     return copy
 
@@ -236,6 +268,12 @@ def _server(owner: str, target: Any, kwargs: Any, options: dict[str, Any]) -> Ch
             "target",
             target,
             "a class, whose objects serve calls, or None: then functions are submitted to it",
+        )
+    taken = sorted(name for name in RESERVED if callable(getattr(target, name, None)))
+    if taken and not (issubclass(target, Server) and taken == ["stop"]):
+        raise SpecError(
+            f"{owner}: target {target.__name__} has an operation {taken[0]!r}, which is one of the "
+            "pool itself: give it another name"
         )
     return Child(target, kwargs, restart="temporary", **options)
 

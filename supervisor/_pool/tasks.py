@@ -16,8 +16,8 @@ __all__ = ["Crashed", "Done", "Ending", "Outcome", "Task", "TaskState", "TimedOu
 TaskState = Literal["parked", "waiting", "delayed", "held", "settled"]
 
 # Why the pool ends a worker: its task took too long, or is not wanted any more; there are more
-# workers than needed.
-Ending = Literal["timeout", "cancelled", "idle"]
+# workers than needed; it has done as many tasks as it may.
+Ending = Literal["timeout", "cancelled", "idle", "spent"]
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +61,7 @@ class Worker:
         since: when it began with that, or when it had nothing to do any more.
         pace: the seconds that its last tasks took, evened out; None before its first.
         is_loading: whether it is still making its task out of its bytes.
+        done: how many tasks it has done.
         ending: why the pool is ending it, if it is.
     """
 
@@ -70,6 +71,7 @@ class Worker:
     pace: float | None = None
     is_ready: bool = False
     is_loading: bool = False
+    done: int = 0
     ending: Ending | None = None
 
 

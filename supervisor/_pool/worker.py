@@ -7,6 +7,7 @@ import asyncio
 import faulthandler
 import gc
 import inspect
+import multiprocessing
 import os
 import pickle
 import signal
@@ -16,6 +17,8 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NoReturn
+
+import multiprocess
 
 from supervisor._exit import Exit
 from supervisor._pool.messages import (
@@ -76,8 +79,11 @@ class _Worker:
         return_to_callers()
         line_buffered()
         _dump_stacks_for(self._channel)
+        if self._spec.authkey is not None:
+            for library in (multiprocessing, multiprocess):
+                library.current_process().authkey = self._spec.authkey
         self._spec.target(*self._spec.args, **self._spec.kwargs)
-        if self._spec.tells_caller:
+        if self._spec.authkey is not None:
             capture_output(
                 lambda line: self._tell(PRINTED, line), lambda record: self._tell(LOG, record)
             )
@@ -143,7 +149,7 @@ class _Worker:
             result = function(*args, **kwargs)
             if inspect.iscoroutine(result):
                 result = asyncio.run(result)
-            if self._spec.tells_caller:
+            if self._spec.authkey is not None:
                 end_lines()
         except _Stopped:
             raise

@@ -273,12 +273,19 @@ def test_shutdown_cancels_what_was_not_begun(run_dir: Path, tmp_path: Path) -> N
     waiting = [executor.submit(work.square, number) for number in range(5)]
     eventually(first.running)
     executor.shutdown(wait=False, cancel_futures=True)
-    assert all(future.cancelled() for future in waiting)
     done, _ = concurrent.futures.wait(waiting, timeout=20)
     assert len(done) == 5
+    assert all(future.cancelled() for future in waiting)
     gate.touch()
     assert first.result() is None
     executor.shutdown()
+
+
+def test_shutdown_cancels_nothing_that_a_free_worker_could_have(run_dir: Path) -> None:
+    executor = PoolExecutor(2)
+    futures = [executor.submit(work.pid_of) for _ in range(2)]
+    executor.shutdown(cancel_futures=True)
+    assert all(future.result(0) for future in futures)
 
 
 def test_shutdown_waits_for_what_is_on_its_way(run_dir: Path) -> None:
@@ -488,6 +495,11 @@ try:
     executor.submit(lambda: 1 / 0).result()
 except ZeroDivisionError as error:
     assert "lambda" in str(error.__cause__)
+from multiprocessing import get_context
+with get_context("fork").Manager() as manager:
+    queue = manager.Queue()
+    executor.submit(queue.put, 5).result()
+    assert queue.get() == 5
 for text in ("apple", "pear"):
     executor.submit(slowly, text)
 """
