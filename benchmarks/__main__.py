@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import blobs, kills, latency, peers, restart, scale, throughput
+from benchmarks import blobs, kills, latency, peers, pools, restart, scale, throughput
 from benchmarks._machine import describe, machine
 from benchmarks._plot import NotInstalled, plot
 from benchmarks._report import Report, Settings
@@ -31,6 +31,7 @@ BENCHMARKS: Mapping[str, Callable[[Settings], Report]] = {
     "scale": scale.measure,
     "peers": peers.measure,
     "kills": kills.measure,
+    "pools": pools.measure,
 }
 
 logger = logging.getLogger("benchmarks")
