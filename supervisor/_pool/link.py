@@ -67,6 +67,10 @@ _PATIENCE = 30.0
 
 # Tasks are cut into frames of about so many bytes, and no more are made ready than so many.
 _BATCH = 256 * 1024
+
+# So many files with large arguments, sent to a pool and not begun, are kept in case it dies.
+_MOST_FILES = 128
+_WENT_ALONG = "went with the pool, which has died: it was not begun, and can be submitted again"
 _MOST_READY = 4 * 1024 * 1024
 
 
@@ -83,7 +87,18 @@ class Settings:
 class Submission:
     """A task that is not settled yet."""
 
-    __slots__ = ("admission", "begun", "blob", "body", "future", "key", "name", "settings", "wait")
+    __slots__ = (
+        "admission",
+        "begun",
+        "blob",
+        "body",
+        "future",
+        "is_closed",
+        "key",
+        "name",
+        "settings",
+        "wait",
+    )
 
     def __init__(self, key: int, name: str, body: Body, settings: Settings, *, wait: bool) -> None:
         self.key = key
@@ -93,6 +108,7 @@ class Submission:
         self.settings = settings
         self.wait = wait
         self.begun = False
+        self.is_closed = False
         self.future: PoolFuture
         self.admission: Admission | None = None
 
@@ -113,6 +129,7 @@ class Submission:
         """Let go of its file."""
         if self.blob is not None:
             self.blob.close()
+            self.is_closed = True
 
 
 class Link:
@@ -139,6 +156,8 @@ class Link:
         self._awake = False
         self._closing = False
         self._clearing = False
+        # Those whose files were sent, and are kept.
+        self._files: list[Submission] = []
         self._broken: SupervisorError | None = None
         self._owner = os.getpid()
         self._decoder = Decoder(importing=True)
@@ -304,6 +323,7 @@ class Link:
                         break
                     frame = notification(SUBMIT, [submission.row()])
                     self._outbox.put(frame, (submission.blob.fileno(),))
+                    self._keep_file(submission)
                     return True
                 rows.append(submission.row())
                 size += len(submission.body)
@@ -316,6 +336,13 @@ class Link:
         if withdrawn:
             self._outbox.put(notification(CANCEL, withdrawn))
         return bool(rows or withdrawn or is_clearing)
+
+    def _keep_file(self, submission: Submission) -> None:
+        """Keep a file that was sent, to send it again should the pool die; but not too many."""
+        self._files = [sent for sent in self._files if not sent.is_closed]
+        self._files.append(submission)
+        if len(self._files) > _MOST_FILES:
+            self._files.pop(0).close()
 
     def _receive(self) -> None:
         try:
@@ -437,8 +464,11 @@ class Link:
 
     def _send_again(self, submission: Submission) -> None:
         settings = submission.settings
+        if submission.is_closed and not submission.begun:
+            self._fail(submission, NoProcess(f"the arguments of {submission.name} {_WENT_ALONG}"))
+            return
         if submission.begun:
-            if not settings.retries:
+            if not settings.retries or submission.is_closed:
                 lost = Exit("error", error="the process of the pool itself has died")
                 self._fail(submission, WorkerCrashed(submission.name, lost))
                 return

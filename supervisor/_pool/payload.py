@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import array
 import io
-import mmap
 import operator
 import pickle
 import struct
@@ -34,6 +33,7 @@ import cloudpickle
 import dill
 
 from supervisor._errors import RemoteError
+from supervisor._pool.mapping import map_privately
 from supervisor._pool.messages import INLINE
 from supervisor._wire.blob import THRESHOLD, Blob, aligned
 
@@ -306,7 +306,7 @@ def _mapped(descriptor: int, sizes: Sequence[int]) -> list[memoryview]:
         begins.append(begin)
         end = begin + size
     # Private: what is written to it is nobody else's business, and copied page by page.
-    with memoryview(mmap.mmap(descriptor, end, access=mmap.ACCESS_COPY)) as view:
+    with map_privately(descriptor, end) as view:
         return [view[begin : begin + size] for begin, size in zip(begins, sizes, strict=True)]
 
 

@@ -14,9 +14,11 @@ from supervisor import PoolExecutor
 @pytest.fixture(scope="module")
 def shared() -> Iterator[PoolExecutor]:
     """An executor of two workers that the tests of a module share: they must leave it as it was."""
-    with tempfile.TemporaryDirectory() as folder, PoolExecutor(2, run_dir=folder) as executor:
-        executor.submit(len, ()).result()
-        yield executor
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setenv("REGROW_RUN_DIR", folder)
+        with PoolExecutor(2) as executor:
+            executor.submit(len, ()).result()
+            yield executor
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import threading
@@ -94,6 +95,19 @@ def test_buffers_arrive_writable_and_leave_the_senders_alone(shared: PoolExecuto
     assert isinstance(result, memoryview)
     result[0] = 1
     assert sent[0] == 0
+
+
+def test_many_large_values_take_no_descriptors(shared: PoolExecutor) -> None:
+    """Neither those that wait, nor results that somebody keeps."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    try:
+        sent = [bytearray(70_000) for _ in range(1000)]
+        futures = [shared.submit(work.identity, memoryview(value)) for value in sent]
+        results = [future.result() for future in futures]
+        assert all(len(result) == 70_000 for result in results)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # --- exceptions --------------------------------------------------------------------------------
