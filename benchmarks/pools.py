@@ -40,7 +40,7 @@ def measure(settings: Settings) -> Report:
     lines: list[Line] = []
     with _started(peers) as pools:
         count = settings.pick(5000, 500)
-        tiny = _compare(settings, pools, lambda pool: _rate(pool, count), settings.pick(7, 2))
+        tiny = _compare(settings, pools, lambda pool: _rate(pool, count), settings.pick(5, 2))
         lines += _lines("tiny tasks", "/s", tiny, [Bar(">=", 1.5, "ratio")], is_rate=True)
         if importlib.util.find_spec("numpy") is not None:
             lines += _arrays(settings, pools)
@@ -107,7 +107,7 @@ def _rate(pool: Contender, count: int) -> Samples:
 
 def _arrays(settings: Settings, pools: dict[str, Contender]) -> list[Line]:
     array = tasks.fill(_ARRAY)
-    rounds = settings.pick(7, 1)
+    rounds = settings.pick(5, 1)
     bars = [Bar(">=", 2, "ratio")]
 
     def timed(function: Callable[..., Any], argument: Any) -> Measure:

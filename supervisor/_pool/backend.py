@@ -59,6 +59,12 @@ class Backend:
         """Whether there is a connection to the pool."""
         return self._state.link is not None
 
+    @property
+    def is_called_back(self) -> bool:
+        """Whether this is the thread of the connection, which calls back when a task is done."""
+        link = self._state.link
+        return link is not None and link.is_own_thread
+
     def link(self, functions: tuple[Any, ...]) -> Link:
         """The connection to the pool, which is started first where it is the executor's own.
 

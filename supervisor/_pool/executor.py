@@ -197,9 +197,12 @@ class PoolExecutor(concurrent.futures.Executor):
 
     def _submit(self, fn: Any, args: Any, kwargs: Any, *, wait: bool) -> PoolFuture:
         submission = self._begin(fn, args, kwargs, wait=wait)
-        if submission.admission is not None:
+        admission = submission.admission
+        # The callback of a future cannot wait: it is its own thread that would hear of the place.
+        # What it submits has one sooner or later.
+        if admission is not None and not (wait and self._backend.is_called_back):
             try:
-                submission.admission.result()
+                admission.result()
             except BaseException:
                 submission.future.cancel()
                 raise

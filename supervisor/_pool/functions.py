@@ -34,13 +34,14 @@ _MISSING = object()
 class _Kept:
     """A function's bytes, and what they were made of."""
 
-    __slots__ = ("cells", "code", "data", "is_stable", "variables")
+    __slots__ = ("_root", "cells", "code", "data", "is_stable", "variables")
 
     def __init__(self, function: Any, data: bytes) -> None:
         self.data = data
         self.code = getattr(function, "__code__", None)
         self.variables: list[_Variable] = []
         self.cells: list[_Cell] = []
+        self._root = weakref.ref(function)
         self.is_stable = self._look_at(function, set())
 
     def is_current(self, function: Any) -> bool:
@@ -81,6 +82,9 @@ class _Kept:
                 return False
         for cell in function.__closure__ or ():
             value = _content(cell)
+            if value is self._root():
+                # It calls itself, and must not be kept alive by that.
+                continue
             self.cells.append((cell, value))
             if value is not _MISSING and not self._look_at(value, seen):
                 return False

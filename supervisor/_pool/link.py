@@ -183,6 +183,11 @@ class Link:
         """How many workers the pool has at most."""
         return int(self.about["max_size"])
 
+    @property
+    def is_own_thread(self) -> bool:
+        """Whether this is the thread that hears the pool."""
+        return threading.current_thread() is self._thread
+
     def submit(self, name: str, body: Body, settings: Settings, *, wait: bool) -> Submission:
         """Leave a task here to be sent.
 
@@ -250,7 +255,7 @@ class Link:
 
     def join(self) -> None:
         """Wait until it is closed."""
-        if threading.current_thread() is not self._thread and os.getpid() == self._owner:
+        if not self.is_own_thread and os.getpid() == self._owner:
             self._thread.join()
 
     def forget(self) -> None:

@@ -221,6 +221,18 @@ def test_a_full_queue(run_dir: Path, tmp_path: Path) -> None:
         assert list(executor.map(work.square, range(50))) == [n * n for n in range(50)]
 
 
+def test_a_callback_does_not_wait_for_itself(run_dir: Path) -> None:
+    with PoolExecutor(1, queue_size=1) as executor:
+        more: list[Any] = []
+
+        def go_on(future: Any) -> None:
+            more.extend(executor.submit(work.square, number) for number in range(5))
+
+        executor.submit(work.square, 2).add_done_callback(go_on)
+        eventually(lambda: len(more) == 5)
+        assert [future.result(20) for future in more] == [0, 1, 4, 9, 16]
+
+
 def test_a_bound_that_callers_share(run_dir: Path, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     with Supervisor([Pool(size=1, queue_size=1, name="pool")]).start():
