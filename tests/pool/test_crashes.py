@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -145,9 +146,10 @@ def test_no_task_is_lost_where_workers_are_killed_all_the_time(executor: PoolExe
         nonlocal killed
         while not over.wait(0.02):
             for child in pool.which_children()[:1]:
-                if child.pid is not None:
-                    os.kill(child.pid, signal.SIGKILL)
-                    killed += 1
+                with contextlib.suppress(ProcessLookupError):
+                    if child.pid is not None:
+                        os.kill(child.pid, signal.SIGKILL)
+                        killed += 1
 
     killer = threading.Thread(target=kill)
     killer.start()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,43 +30,57 @@ from supervisor import (
     whereis,
 )
 from tests.pool import work
+from tests.pool.conftest import twin
 from tests.support import eventually
 
 
-def test_a_pool_is_a_child_like_any_other(run_dir: Path) -> None:
-    with Supervisor([Pool(size=3, name="pool")]).start() as tree:
-        (child,) = tree.which_children()
-        assert (child.id, child.name, child.kind, child.status) == (
-            "pool",
-            "pool",
-            "supervisor",
-            "running",
-        )
-        found = whereis("pool")
-        assert isinstance(found, SupervisorRef)
-        workers = found.which_children()
-        assert [worker.id for worker in workers] == ["worker-1", "worker-2", "worker-3"]
-        assert {worker.status for worker in workers} == {"running"}
-        pids = {worker.pid for worker in workers}
-        with PoolExecutor.connect("pool") as executor:
-            assert executor.submit(os.getpid).result() in pids
-            assert executor.submit(os.getppid).result() == child.pid
-        with PoolExecutor.connect(found) as executor:
-            assert executor.submit(work.square, 2).result() == 4
-        assert found.count_children().active == 3
-        found._caller.close()
+@pytest.fixture(scope="module")
+def shared_tree(module_run_dir: None) -> Iterator[SupervisorRef]:
+    children = [
+        Pool(size=3, name="three"),
+        Pool(size=2, name="two"),
+        Pool(size=1, name="one"),
+        Pool(size=1, queue_size=1, name="bounded"),
+        Pool(size=1, queue_size=10, name="roomy"),
+        Child(list, name="list"),
+        Supervisor([], name="empty"),
+    ]
+    with Supervisor(children).start() as started:
+        yield started
 
 
-def test_a_worker_that_was_terminated_is_replaced(run_dir: Path) -> None:
-    with Supervisor([Pool(size=2, name="pool")]).start() as tree:
-        pool = tree.supervisor("pool")
-        pool.terminate_child("worker-1")
-        eventually(
-            lambda: (
-                [child.id for child in pool.which_children() if child.pid]
-                == ["worker-2", "worker-3"]
-            )
-        )
+@pytest.fixture
+def tree(shared_tree: SupervisorRef) -> Iterator[SupervisorRef]:
+    """A tree with several pools, which its tests leave as they were."""
+    with twin(shared_tree) as ref:
+        yield ref
+
+
+def test_a_pool_is_a_child_like_any_other(tree: SupervisorRef) -> None:
+    child = tree.which_children()[0]
+    assert (child.id, child.name) == ("three", "three")
+    assert (child.kind, child.status) == ("supervisor", "running")
+    found = whereis("three")
+    assert isinstance(found, SupervisorRef)
+    workers = found.which_children()
+    assert [worker.id for worker in workers] == ["worker-1", "worker-2", "worker-3"]
+    assert {worker.status for worker in workers} == {"running"}
+    pids = {worker.pid for worker in workers}
+    with PoolExecutor.connect("three") as executor:
+        assert executor.submit(os.getpid).result() in pids
+        assert executor.submit(os.getppid).result() == child.pid
+    with PoolExecutor.connect(found) as executor:
+        assert executor.submit(work.square, 2).result() == 4
+    assert found.count_children().active == 3
+    found._caller.close()
+
+
+def test_a_worker_that_was_terminated_is_replaced(tree: SupervisorRef) -> None:
+    pool = tree.supervisor("two")
+    pool.terminate_child("worker-1")
+    ids = ["worker-2", "worker-3"]
+    eventually(lambda: [child.id for child in pool.which_children() if child.pid] == ids)
+    pool._caller.close()
 
 
 def test_added_to_and_removed_from_a_running_tree(run_dir: Path) -> None:
@@ -116,20 +131,18 @@ def test_an_initializer_that_fails_is_a_start_error(run_dir: Path) -> None:
     assert caught.value.child == ("pool", "worker-1")
 
 
-def test_what_is_no_pool(run_dir: Path) -> None:
-    with Supervisor([Child(list, name="list"), Supervisor([], name="empty")]).start():
-        for name in ("list", "empty"):
-            with pytest.raises(BadCall):
-                PoolExecutor.connect(name)
-        with pytest.raises(NoProcess):
-            PoolExecutor.connect("nobody")
-        with pytest.raises(BadCall, match="a pool's name or a Ref"):
-            PoolExecutor.connect(3)  # type: ignore[arg-type]
+def test_what_is_no_pool(tree: SupervisorRef) -> None:
+    for name in ("list", "empty"):
+        with pytest.raises(BadCall):
+            PoolExecutor.connect(name)
+    with pytest.raises(NoProcess):
+        PoolExecutor.connect("nobody")
+    with pytest.raises(BadCall, match="a pool's name or a Ref"):
+        PoolExecutor.connect(3)  # type: ignore[arg-type]
 
 
-def test_calls_of_a_pool_of_functions(run_dir: Path) -> None:
-    tree = Supervisor([Pool(size=1, name="pool")]).start()
-    with tree, connect("pool") as pool, pytest.raises(BadCall, match="no operation 'square'"):
+def test_calls_of_a_pool_of_functions(tree: SupervisorRef) -> None:
+    with connect("one") as pool, pytest.raises(BadCall, match="no operation 'square'"):
         pool.square(3)
 
 
@@ -147,34 +160,33 @@ def test_it_grows_while_tasks_wait_and_shrinks_again(run_dir: Path, tmp_path: Pa
         eventually(lambda: ref.count_children().specs == 1)
 
 
-def test_callers_in_different_processes_share_it_fairly(run_dir: Path, tmp_path: Path) -> None:
+def test_callers_in_different_processes_share_it_fairly(tree: SupervisorRef) -> None:
     program = """
 import sys, time
 from supervisor import PoolExecutor
-from tests.pool import work
-executor = PoolExecutor.connect("pool")
+executor = PoolExecutor.connect("one")
 for _ in range(2000):
     executor.submit(time.sleep, 0.01)
 print("ready", flush=True)
 time.sleep(60)
 """
-    with Supervisor([Pool(size=1, name="pool")]).start():
-        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            with PoolExecutor.connect("pool") as executor:
-                # Behind the other's tasks, each of these would wait for 20 seconds.
-                for number in range(5):
-                    assert executor.submit(work.square, number).result(10) == number**2
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        with PoolExecutor.connect("one") as executor:
+            # Behind the other's tasks, each of these would wait for 20 seconds.
+            for number in range(5):
+                assert executor.submit(work.square, number).result(10) == number**2
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
-def test_priorities(run_dir: Path, tmp_path: Path) -> None:
-    with PoolExecutor(1) as executor:
+def test_priorities(tree: SupervisorRef, tmp_path: Path) -> None:
+    # Its queue has a bound, so a task has its place there when ``submit`` returns.
+    with PoolExecutor.connect("roomy") as executor:
         gate, order = tmp_path / "gate", str(tmp_path / "order")
         first = executor.submit(work.hold, str(tmp_path / "begun"), str(gate))
         eventually((tmp_path / "begun").exists)
@@ -221,8 +233,8 @@ def test_a_full_queue(run_dir: Path, tmp_path: Path) -> None:
         assert list(executor.map(work.square, range(50))) == [n * n for n in range(50)]
 
 
-def test_a_callback_does_not_wait_for_itself(run_dir: Path) -> None:
-    with PoolExecutor(1, queue_size=1) as executor:
+def test_a_callback_does_not_wait_for_itself(tree: SupervisorRef) -> None:
+    with PoolExecutor.connect("bounded") as executor:
         more: list[Any] = []
 
         def go_on(future: Any) -> None:
@@ -233,21 +245,20 @@ def test_a_callback_does_not_wait_for_itself(run_dir: Path) -> None:
         assert [future.result(20) for future in more] == [0, 1, 4, 9, 16]
 
 
-def test_a_bound_that_callers_share(run_dir: Path, tmp_path: Path) -> None:
+def test_a_bound_that_callers_share(tree: SupervisorRef, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    with Supervisor([Pool(size=1, queue_size=1, name="pool")]).start():
-        one = PoolExecutor.connect("pool", when_full="raise")
-        other = PoolExecutor.connect("pool", when_full="raise")
-        running = one.submit(work.hold, str(tmp_path / "begun"), str(gate))
-        eventually(running.running)
-        waiting = one.submit(work.square, 2)
-        with pytest.raises(Overloaded):
-            other.submit(work.square, 3)
-        gate.touch()
-        assert waiting.result() == 4
-        assert other.submit(work.square, 3).result() == 9
-        one.shutdown()
-        other.shutdown()
+    one = PoolExecutor.connect("bounded", when_full="raise")
+    other = PoolExecutor.connect("bounded", when_full="raise")
+    running = one.submit(work.hold, str(tmp_path / "begun"), str(gate))
+    eventually(running.running)
+    waiting = one.submit(work.square, 2)
+    with pytest.raises(Overloaded):
+        other.submit(work.square, 3)
+    gate.touch()
+    assert waiting.result() == 4
+    assert other.submit(work.square, 3).result() == 9
+    one.shutdown()
+    other.shutdown()
 
 
 # --- nodes -------------------------------------------------------------------------------------
@@ -270,6 +281,8 @@ def test_an_executor_in_a_node_that_runs(run_dir: Path) -> None:
 import os, sys
 from supervisor import PoolExecutor
 from tests.pool import work
+from tests.pool.conftest import twin
+from tests.pool.conftest import twin
 executor = PoolExecutor(1, node="there")
 executor.submit(work.square, 1).result()
 os.kill(os.getpid(), 9)
