@@ -17,17 +17,17 @@ carried by cloudpickle, and what that cannot either, by dill.
 from __future__ import annotations
 
 import array
+import collections
 import io
 import operator
 import pickle
 import struct
 import sys
-import traceback
 from collections.abc import Sequence
 from concurrent.futures.process import _RemoteTraceback
 from dataclasses import dataclass
-from types import FunctionType
-from typing import Any
+from types import CodeType, FunctionType
+from typing import Any, ClassVar
 
 import cloudpickle
 import dill
@@ -35,6 +35,7 @@ import dill
 from supervisor._errors import RemoteError
 from supervisor._pool.mapping import map_privately
 from supervisor._pool.messages import INLINE
+from supervisor._traceback import format_error
 from supervisor._wire.blob import THRESHOLD, Blob, aligned
 
 __all__ = [
@@ -77,8 +78,26 @@ class Body:
 # --- pickling ----------------------------------------------------------------------------------
 
 
+_reduce_anonymous_code = cloudpickle.Pickler.dispatch_table[CodeType]
+
+
+def _reduce_code(code: CodeType) -> Any:
+    """Code with the name of its file, which tracebacks want, and cloudpickle leaves out."""
+    make, parts = _reduce_anonymous_code(code)
+    return _make_code, (make, parts, code.co_filename)
+
+
+def _make_code(make: Any, parts: tuple[Any, ...], filename: str) -> CodeType:
+    code: CodeType = make(*parts).replace(co_filename=filename)
+    return code
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Carries what is not importable by value; buffers it hands out."""
+
+    dispatch_table: ClassVar[Any] = collections.ChainMap(
+        {CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table
+    )
 
     def reducer_override(self, obj: Any) -> Any:
         """How an object of no plain type is carried."""
@@ -211,7 +230,9 @@ def dump_function(function: Any) -> bytes:
         Exception: it cannot be carried.
     """
     try:
-        return cloudpickle.dumps(function, protocol=_PROTOCOL)  # type: ignore[no-any-return]
+        stream = io.BytesIO()
+        _Pickler(stream, _PROTOCOL).dump(function)
+        return stream.getvalue()
     except Exception as error:  # noqa: BLE001  whatever the objects in it do
         try:
             return dill.dumps(function, protocol=_PROTOCOL, recurse=True)  # type: ignore[no-any-return]
@@ -324,7 +345,7 @@ def load_result(data: bytes, descriptor: int | None) -> Any:
 
 def dump_error(error: BaseException) -> Body:
     """An exception's body: it, its traceback as text, and what is said of it if it has to stay."""
-    text = "".join(traceback.format_exception(error))
+    text = format_error(error)
     kind = type(error)
     name = f"{kind.__module__}:{kind.__qualname__}"
     shown = [_shown(argument) for argument in error.args]

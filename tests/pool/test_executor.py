@@ -119,6 +119,11 @@ def test_an_exception_shows_where_it_comes_from(shared: PoolExecutor) -> None:
         future.result()
     assert "in fail" in str(caught.value.__cause__)
     assert "work.py" in str(caught.value.__cause__)
+    assert "_pool" not in str(caught.value.__cause__)
+    local = shared.submit(lambda: work.fail("there")).exception()
+    assert local is not None
+    # Of code that was carried by value too, the line is shown.
+    assert 'shared.submit(lambda: work.fail("there"))' in str(local.__cause__)
     assert shared.submit(sys.exit, 3).exception().code == 3  # type: ignore[union-attr]
 
 
