@@ -331,12 +331,19 @@ class Core:
                 self._rest(worker, now)
 
     def recalled(self, worker: Worker, ids: Iterable[int]) -> None:
-        """These tasks the worker has not begun, and does not have any more."""
+        """These tasks the worker had not begun, and it has no others that it has not begun."""
+        worker.is_drained = True
         self._take_back(worker, set(ids))
         unwanted = any(task.state == "settled" for task in worker.held)
         if unwanted and worker.ending is None:
             self._end(worker, "cancelled")
         elif not worker.held and worker.is_ready and worker.ending is None:
+            self._idle[worker.id] = worker
+
+    def not_given(self, worker: Worker, task: Task) -> None:
+        """The worker could not be given this task."""
+        self._take_back(worker, {task.id})
+        if not worker.held and worker.is_ready and worker.ending is None:
             self._idle[worker.id] = worker
 
     def worker_gone(self, id: str, exit: Exit, unbegun: Iterable[int], now: float) -> None:
@@ -398,6 +405,7 @@ class Core:
         task.state = "held"
         task.worker = worker
         worker.held.append(task)
+        worker.is_drained = False
         given.append((worker, task))
 
     def _give_ahead(self, given: list[tuple[Worker, Task]]) -> None:
@@ -418,7 +426,7 @@ class Core:
     def _look_for_work(self, now: float) -> None:
         """Take back what others were given ahead: somebody has nothing to do."""
         for worker in self._workers.values():
-            if len(worker.held) > 1 and worker.ending is None:
+            if len(worker.held) > 1 and not worker.is_drained and worker.ending is None:
                 if now - worker.since >= _RECALL_PATIENCE:
                     self._actions.append(Recall(worker))
                 else:

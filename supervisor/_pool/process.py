@@ -371,9 +371,11 @@ class PoolProcess(SupervisorProcess):
             self._told.pop().flush()
 
     def _hand(self, worker: Worker, task: Task) -> None:
-        if worker.ending is not None or task.state == "settled" or not self.give(worker, task):
-            self.core.recalled(worker, [task.id])
-            self.schedule()
+        if worker.ending is None and task.state != "settled" and self.give(worker, task):
+            return
+        self.core.not_given(worker, task)
+        if not worker.held or worker.ending is not None:
+            self.loop.call_soon(self.schedule)
 
     def give(self, worker: Worker, task: Task) -> bool:
         """Give a task to a worker; says whether it could be."""
@@ -449,7 +451,8 @@ class PoolProcess(SupervisorProcess):
         channel = self._channels.get(worker.id)
         if channel is not None:
             self.core.recalled(worker, channel.take_back())
-            self.schedule()
+            # At the next turn, as answers that are on their way are heard before it.
+            self.loop.call_soon(self.schedule)
 
     def _end_worker(self, worker: Worker, why: Ending) -> None:
         running = self.running.get(worker.id)

@@ -61,6 +61,7 @@ class Worker:
         since: when it began with that, or when it had nothing to do any more.
         pace: the seconds that its last tasks took, evened out; None before its first.
         is_loading: whether it is still making its task out of its bytes.
+        is_drained: whether it has taken all that it was given: there is nothing to be taken back.
         done: how many tasks it has done.
         ending: why the pool is ending it, if it is.
     """
@@ -71,6 +72,7 @@ class Worker:
     pace: float | None = None
     is_ready: bool = False
     is_loading: bool = False
+    is_drained: bool = False
     done: int = 0
     ending: Ending | None = None
 

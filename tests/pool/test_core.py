@@ -94,7 +94,7 @@ class Driver:
 
     def hand(self, worker: Worker, task: Task) -> None:
         if worker.ending is not None or task.state == "settled":
-            self.core.recalled(worker, [task.id])
+            self.core.not_given(worker, task)
             return
         self.given.append(task.id)
         self.processes[worker.id].socket.append(task.id)
@@ -369,6 +369,26 @@ def test_short_tasks_are_given_ahead_and_taken_back() -> None:
     assert second.socket
     assert finish_all(driver)
     assert driver.tasks[first.current or 0].outcome is None
+
+
+def test_what_a_worker_has_taken_is_not_asked_for_again() -> None:
+    """Its answers may be on their way: asking again and again would keep them from being heard."""
+    driver = Driver(Limits(2, 2))
+    tiny_tasks(driver, 8)
+    second, first = sorted(driver.processes.values(), key=lambda process: len(process.socket))
+    # Both are through with all of it; of the first one, no answer was heard yet.
+    unheard = [first.socket.popleft() for _ in range(len(first.socket))]
+    assert len(unheard) > 1
+    while second.socket:
+        driver.begin(second.id)
+        driver.answer(second.id)
+    driver.now += 1.0
+    assert not driver.core.pump(driver.now)
+    asked = [action for action in driver.core.take() if isinstance(action, Recall)]
+    assert [action.worker.id for action in asked] == [first.id]
+    driver.core.recalled(asked[0].worker, [])
+    assert not driver.core.pump(driver.now)
+    assert not driver.core.take()
 
 
 def test_what_was_given_ahead_goes_elsewhere_uncounted_when_its_worker_dies() -> None:
