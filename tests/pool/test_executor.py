@@ -205,8 +205,10 @@ def test_wrong_options(shared: PoolExecutor) -> None:
 
 def test_use_after_shutdown(run_dir: Path) -> None:
     executor = PoolExecutor(1)
-    assert executor.submit(work.square, 3).result() == 9
+    futures = [executor.submit(work.square, number) for number in range(100)]
     executor.shutdown()
+    # It has waited for what was on its way.
+    assert [future.result(0) for future in futures] == [number**2 for number in range(100)]
     executor.shutdown()
     for use in (executor.submit, executor.map):
         with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
@@ -307,13 +309,6 @@ def test_shutdown_cancels_nothing_that_a_free_worker_could_have(run_dir: Path) -
     assert all(future.result(0) for future in futures)
 
 
-def test_shutdown_waits_for_what_is_on_its_way(run_dir: Path) -> None:
-    executor = PoolExecutor(2)
-    futures = [executor.submit(work.square, number) for number in range(100)]
-    executor.shutdown()
-    assert [future.result(0) for future in futures] == [number**2 for number in range(100)]
-
-
 def test_an_executor_that_nobody_has_any_more_ends(run_dir: Path) -> None:
     before = set(threading.enumerate())
     executor = PoolExecutor(1)
@@ -398,14 +393,12 @@ def test_map_raises_where_the_result_would_be(shared: PoolExecutor) -> None:
         next(results)
 
 
-def test_map_timeout(run_dir: Path, tmp_path: Path) -> None:
+def test_map_timeout(shared: PoolExecutor, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    begun = str(tmp_path / "begun")
-    with PoolExecutor(1) as executor:
-        results = executor.map(work.hold, [begun], [str(gate)], timeout=0.2)
-        with pytest.raises(TimeoutError):
-            next(results)
-        gate.touch()
+    results = shared.map(work.hold, [str(tmp_path / "begun")], [str(gate)], timeout=0.1)
+    with pytest.raises(TimeoutError):
+        next(results)
+    gate.touch()
 
 
 def test_progress(shared: PoolExecutor) -> None:

@@ -83,16 +83,16 @@ def test_a_worker_that_was_terminated_is_replaced(tree: SupervisorRef) -> None:
     pool._caller.close()
 
 
-def test_added_to_and_removed_from_a_running_tree(run_dir: Path) -> None:
-    with Supervisor([]).start() as tree:
-        tree.start_child(Pool(size=1, name="pool"))
-        with pytest.raises(NameTaken):
-            tree.start_child(Pool(size=1, name="pool", id="other"))
-        with PoolExecutor.connect("pool") as executor:
-            assert executor.submit(work.square, 3).result() == 9
-        tree.terminate_child("pool")
-        with pytest.raises(NoProcess):
-            PoolExecutor.connect("pool")
+def test_added_to_and_removed_from_a_running_tree(tree: SupervisorRef) -> None:
+    tree.start_child(Pool(size=1, name="pool"))
+    with pytest.raises(NameTaken):
+        tree.start_child(Pool(size=1, name="pool", id="other"))
+    with PoolExecutor.connect("pool") as executor:
+        assert executor.submit(work.square, 3).result() == 9
+    tree.terminate_child("pool")
+    with pytest.raises(NoProcess):
+        PoolExecutor.connect("pool")
+    tree.delete_child("pool")
     with pytest.raises(NameTaken):
         Supervisor([Pool(name="pool", id="a"), Child(work.hang, name="pool")])
 
@@ -124,10 +124,10 @@ def test_wrong_specs(wrong: dict[str, Any], says: str) -> None:
         Pool(**wrong)
 
 
-def test_an_initializer_that_fails_is_a_start_error(run_dir: Path) -> None:
+def test_an_initializer_that_fails_is_a_start_error(tree: SupervisorRef) -> None:
     pool = Pool(size=2, name="pool", initializer=work.fail_to_initialize)
     with pytest.raises(StartError, match="no database") as caught:
-        Supervisor([pool]).start()
+        tree.start_child(pool)
     assert caught.value.child == ("pool", "worker-1")
 
 
@@ -146,11 +146,10 @@ def test_calls_of_a_pool_of_functions(tree: SupervisorRef) -> None:
         pool.square(3)
 
 
-def test_it_grows_while_tasks_wait_and_shrinks_again(run_dir: Path, tmp_path: Path) -> None:
-    pool = Pool(size=1, max_size=3, name="pool", idle_timeout=0.2)
+def test_it_grows_while_tasks_wait_and_shrinks_again(tree: SupervisorRef, tmp_path: Path) -> None:
+    tree.start_child(Pool(size=1, max_size=3, name="pool", idle_timeout=0.2))
     gate = tmp_path / "gate"
-    with Supervisor([pool]).start() as tree, PoolExecutor.connect("pool") as executor:
-        ref = tree.supervisor("pool")
+    with PoolExecutor.connect("pool") as executor, twin(tree.supervisor("pool")) as ref:
         begun = [tmp_path / f"begun{number}" for number in range(4)]
         futures = [executor.submit(work.hold, str(path), str(gate)) for path in begun]
         eventually(lambda: sum(path.exists() for path in begun) == 3)
@@ -158,6 +157,8 @@ def test_it_grows_while_tasks_wait_and_shrinks_again(run_dir: Path, tmp_path: Pa
         gate.touch()
         assert [future.result() for future in futures] == [None] * 4
         eventually(lambda: ref.count_children().specs == 1)
+    tree.terminate_child("pool")
+    tree.delete_child("pool")
 
 
 def test_callers_in_different_processes_share_it_fairly(tree: SupervisorRef) -> None:
