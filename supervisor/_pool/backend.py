@@ -30,6 +30,9 @@ __all__ = ["Backend", "private_pool", "running_pool"]
 
 _numbers = itertools.count(1)
 
+# How often, within five seconds, a pool that was killed comes back.
+_MAX_RESTARTS = 20
+
 # What the interpreter does before its last threads are gone; it may be asked for until then.
 _is_ending = False
 
@@ -198,7 +201,8 @@ class _OwnPool:
         self._host: SupervisorRef | None = None
 
     def start(self, preload: tuple[str, ...]) -> Target:
-        tree = Supervisor([self._make(id=self._id, preload=preload)], id="root")
+        pool = self._make(id=self._id, preload=preload)
+        tree = Supervisor([pool], id="root", max_restarts=_MAX_RESTARTS)
         try:
             self._tree = start_tree(
                 tree, self._node.name, self._run_dir, is_private=self._is_private

@@ -22,6 +22,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random as random_module
+import signal
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
@@ -59,8 +60,9 @@ _GROWTH_PATIENCE = 0.01
 # What was tried in vain is tried again after so many seconds, and twice as many each further time.
 _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.05, 5.0, 0.1
 
-# So many workers in a row that do not start, and the pool gives up.
-_MOST_FAILED_STARTS = 3
+# So many workers in a row that do not start, and the pool gives up; where they were killed, which
+# is hardly their own doing, it takes more.
+_MOST_FAILED_STARTS, _MOST_KILLED_STARTS = 3, 20
 
 # So many workers may die while they make a task out of its bytes, which mostly means that they
 # import its module: that is not the task's doing, as a rule.
@@ -172,7 +174,8 @@ class Core:
         # Those that have nothing to do; the last one to become so is the first to get something.
         self._idle: dict[str, Worker] = {}
         self._starting = 0
-        self._failed_starts = 0
+        # In a row, until the next one that does start.
+        self._failed_starts = self._killed_starts = 0
         self._start_at: float | None = None
         self._pressed_since: float | None = None
         self._ended = False
@@ -272,7 +275,7 @@ class Core:
         worker = self._workers[id]
         worker.is_ready = True
         self._starting -= 1
-        self._failed_starts = 0
+        self._failed_starts = self._killed_starts = 0
         if worker.ending is None:
             self._rest(worker, now)
 
@@ -286,11 +289,15 @@ class Core:
         """
         if id is not None and self._workers.pop(id, None) is not None:
             self._starting -= 1
-        self._failed_starts += 1
-        if self._failed_starts >= _MOST_FAILED_STARTS:
-            self._give_up(f"{self._failed_starts} workers in a row did not start: {exit}")
+        if exit.signal == signal.SIGKILL:
+            self._killed_starts += 1
         else:
-            self._start_at = now + self._wait(self._failed_starts)
+            self._failed_starts += 1
+        failed, killed = self._failed_starts, self._killed_starts
+        if failed >= _MOST_FAILED_STARTS or killed >= _MOST_KILLED_STARTS:
+            self._give_up(f"{failed + killed} workers in a row did not start: {exit}")
+        else:
+            self._start_at = now + self._wait(max(1, failed))
 
     def worker_ends(self, id: str) -> None:
         """Somebody has asked the worker to end: it is given nothing more."""

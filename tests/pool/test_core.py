@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -486,12 +487,13 @@ def test_deaths_without_a_task_count_at_once() -> None:
     assert driver.gave_up is not None
 
 
-def test_workers_that_do_not_start_end_the_pool_soon() -> None:
+@pytest.mark.parametrize(("exit", "most"), [(Exit("error", 1), 3), (KILLED, 20)])
+def test_workers_that_do_not_start_end_the_pool_sooner_or_later(exit: Exit, most: int) -> None:
     driver = Driver(Limits(1, 1))
     driver.die("w1")
-    for number in (2, 3, 4):
+    for number in range(2, 2 + most):
         assert driver.gave_up is None
-        driver.die(f"w{number}")
+        driver.die(f"w{number}", exit)
         driver.now += 5.0
         driver.pump()
     assert driver.gave_up is not None
