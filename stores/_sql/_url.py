@@ -56,25 +56,37 @@ def parsed_url(url: object) -> URL:
         ValidationError: It is none.
 
     """
-    if isinstance(url, URL):
-        return url
     shown = shown_url(str(url))
     try:
-        if isinstance(url, str):
-            return make_url(url)
+        parsed = make_url(url) if isinstance(url, (str, URL)) else None
     except (ArgumentError, ValueError):
         # Dropped on purpose: what it says may quote the URL, password included.
-        pass
-    raise ValidationError(
-        f"url cannot be {shown!r}; allowed is a database URL, such as sqlite:///sessions.db or "
-        "postgresql://user@host/database",
-        details={"field": "url", "value": shown, "allowed": "a database URL"},
-    )
+        parsed = None
+    if parsed is None:
+        raise ValidationError(
+            f"url cannot be {shown!r}; allowed is a database URL, such as sqlite:///sessions.db or "
+            "postgresql://user@host/database",
+            details={"field": "url", "value": shown, "allowed": "a database URL"},
+        )
+    # A password ends at the first one; what stands behind it would be shown, as part of the host.
+    if parsed.host and "@" in f"{parsed.host}{parsed.database}":
+        raise ValidationError(
+            f"url cannot be {shown!r}; allowed is one @ before the host: in a password, it is "
+            "written %40",
+            details={"field": "url", "value": shown, "allowed": "a database URL with one @"},
+        )
+    return parsed
 
 
 def shown_url(url: str) -> str:
     """Return a URL, correct or not, without what could be a secret."""
-    return re.sub(r"//.*@", "//***@", url.partition("?")[0])
+    address, _, parameters = url.partition("?")
+    # With or without slashes: who has left out one of them has a password, too.
+    beginning = re.match(r"[\w+.-]+:/*|", address)[0]  # type: ignore[index]
+    if "@" in parameters:
+        return f"{beginning}***"  # the ? may be part of the password
+    _, at, host = address[len(beginning) :].rpartition("@")
+    return f"{beginning}***@{host}" if at else address
 
 
 # The first URL that a process parses has SQLAlchemy compile patterns and look for its dialect; a

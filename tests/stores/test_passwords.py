@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from ports import StorageUnavailable
+from ports import StorageUnavailable, ValidationError
 from stores import CompositeSessionStore, SQLAlchemySessionStore
 from supervisor import Child, ProcessDown, StartError, Supervisor, connect, whereis
 from tests.stores.postgresql import empty_database
@@ -88,3 +88,27 @@ def test_of_a_plain_object():
         SQLAlchemySessionStore(UNREACHABLE)
     assert "me:***@127.0.0.1" in raised.value.message
     assert SECRET not in f"{raised.value!r} {raised.value.details} {raised.value.__cause__!r}"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:{}@host:port/db", "'postgresql://***@host:port/db'"),
+        ("postgresql://me:{}?@host:port/db", "'postgresql://***'"),
+        ("postgresql://me:\n{}@host:port/db", "'postgresql://***@host:port/db'"),
+        ("postgresql:/me:{}@host/db", "'postgresql:/***@host/db'"),
+        ("postgresql:me:{}@host/db", "'postgresql:***@host/db'"),
+        ("me:{}@host/db", "'me:***@host/db'"),
+        ("postgresql//me:{}@host/db", "'***@host/db'"),
+        ("mysql://me:{}@host/db", "mysql://"),
+        # SQLAlchemy, and so the server's name service, would take the rest for the host.
+        ("postgresql://me:a@{}@127.0.0.1:1/db", "%40"),
+        ("postgresql://me:a@b/{}@127.0.0.1:1/db", "%40"),
+    ],
+)
+def test_of_a_url_that_is_wrong(url: str, shown: str):
+    with pytest.raises(ValidationError) as raised:
+        SQLAlchemySessionStore(url.format(SECRET))
+    assert shown in raised.value.message
+    assert SECRET not in f"{raised.value!r} {raised.value.details} {raised.value.__cause__!r}"
+    assert raised.value.__context__ is None
