@@ -21,6 +21,7 @@ from supervisor import (
     whereis,
 )
 from supervisor._secrets import without_secrets
+from supervisor._server.operations import Operation
 
 __all__ = ["Backend", "backend_of"]
 
@@ -178,13 +179,18 @@ class _HostedBackend:
 
     def call(self, operation: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         store = self._store
-        if not hasattr(store, operation):
+        method = getattr(store, operation, None)
+        if method is None:
             raise BadCall(f"{type(store).__name__} has no operation {operation!r}")
         try:
-            return getattr(store, operation)(*args, **kwargs)
+            return method(*args, **kwargs)
         except StoreError:
             raise
         except Exception as error:
+            if isinstance(error, TypeError):
+                called = Operation(operation, method, method, blobs=False)
+                if called.misfit(args, dict(kwargs), error) is not None:
+                    raise  # the caller's fault, as with any other method
             self._replace(store)
             raise self.failure(operation, error) from error
 

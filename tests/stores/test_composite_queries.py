@@ -85,6 +85,19 @@ def test_in_one_process(tmp_path: Path):
             assert isinstance(store, port)
 
 
+def test_in_one_process_wrong_arguments_cost_nobody_his_store(tmp_path: Path):
+    files = (FileArtifactStore, {"root": str(tmp_path), "fsync": False})
+    with CompositeSessionStore((InMemorySessionStore, {}), files) as store:
+        store.save_session(session(id="s"))
+        with pytest.raises(TypeError, match="session"):
+            store.save_session()  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="colour"):
+            store.get_events("s", colour="red")  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="data"):
+            store.put("key")  # type: ignore[call-arg]
+        assert store.get_session("s").id == "s"
+
+
 def test_wrong_arguments_and_a_bad_name_are_the_callers_fault(run_dir: Path, tmp_path: Path):
     tree = Supervisor([Child(InMemorySessionStore, name="sessions")])
     with (
