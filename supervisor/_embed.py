@@ -115,7 +115,9 @@ class _RootProcess:
     def __init__(self, pid: int, control: ControlPipe) -> None:
         self.pid = pid
         self.control = control
-        self._lock = threading.Lock()
+        # A signal's handler may wait, or stop the tree, in the thread that waits already.
+        self._lock = threading.RLock()
+        self._waits = 0
         self._owner = os.getpid()
         self._messages: deque[Message] = deque()
         self._words = LastWords()
@@ -146,19 +148,23 @@ class _RootProcess:
         while not self._lock.acquire(timeout=0.05 if deadline is not None else 3600.0):
             if deadline is not None and time.monotonic() >= deadline:
                 raise CallTimeout("the tree has not ended")
+        self._waits += 1
         try:
             while self._exit is None:
                 message = self.next(deadline)
-                if message is None:
-                    self._exit = self._reap()
-                else:
+                if message is not None:
                     self._words.hear(*message)
+                elif self._exit is None:
+                    self._exit = self._reap()
             return self._exit
         finally:
+            self._waits -= 1
+            if self._exit is not None and not self._waits:
+                # Not before: the wait that was interrupted looks at it once more.
+                self.control.close()
             self._lock.release()
 
     def _reap(self) -> Exit:
-        self.control.close()
         try:
             status = os.waitid(os.P_PID, self.pid, os.WEXITED)
         except ChildProcessError:

@@ -185,6 +185,19 @@ def test_leaving_the_with_block_after_the_tree_has_ended_is_no_error(run_dir: Pa
     assert not tree.is_alive()
 
 
+def test_a_signal_handler_may_stop_the_tree_that_is_waited_for(run_dir: Path) -> None:
+    tree = Supervisor([Child(Worker)]).start()
+    before = signal.signal(signal.SIGUSR1, lambda *_: tree.stop(20))
+    try:
+        timer = threading.Timer(0.2, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+        timer.start()
+        assert tree.wait(20).reason == "shutdown"
+        timer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert not tree.is_alive()
+
+
 def test_a_tree_whose_ref_is_dropped_goes_on(run_dir: Path) -> None:
     Supervisor([Child(Worker, name="w")], name="top").start("dropped")
     gc.collect()
