@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import inspect
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -53,24 +54,41 @@ class Calls:
     Attributes:
         in_flight: how many operations were begun and are not done.
         later: who is to be answered when they are: the connection and the call's id.
+        unbegun: whether there are asynchronous operations that have not taken their first step.
     """
 
     def __init__(self, loop: Reactor, instance: int, crash: Crash) -> None:
         self.in_flight = 0
         self.later: dict[Any, tuple[Connection, int]] = {}
+        self.unbegun = False
         self._loop = loop
         self._instance = instance
         self._crash = crash
         self._decoder = Decoder()
         self._server: Any = None
         self._operations: dict[str, Operation] = {}
+        self._asynchronous: frozenset[str] = frozenset()
         self._declared: tuple[type[BaseException], ...] = ()
 
     def serve(self, server: Any) -> None:
         """Carry them out on this object."""
         self._server = server
         self._operations = find_operations(server)
+        self._asynchronous = frozenset(
+            name
+            for name, operation in self._operations.items()
+            if inspect.iscoroutinefunction(operation.method)
+        )
         self._declared = declared_errors(server)
+
+    def is_in_turn(self, frame: Frame) -> bool:
+        """Whether this call can be carried out now: those that came before it are begun first."""
+        if not self.unbegun:
+            return True
+        try:
+            return read_header(frame.data).operation in self._asynchronous
+        except FrameError:
+            return True
 
     def carry_out_whole(self, connection: Connection, data: bytes) -> bool:
         """Carry out the call that these bytes are; False if they are not one call, whole."""
@@ -169,6 +187,9 @@ class Calls:
         """Answer when an asynchronous operation, or a future, is done."""
         if isinstance(result, CoroutineType):
             result = self._loop.create_task(result)
+            if not self.unbegun:
+                self.unbegun = True
+                self._loop.call_soon(self._begun)
         self.in_flight += 1
         if call_id is not None:
             self.later[result] = (connection, call_id)
@@ -177,6 +198,10 @@ class Calls:
             result.add_done_callback(done)
         else:
             result.add_done_callback(partial(self._done_somewhere, done))
+
+    def _begun(self) -> None:
+        """The tasks of the last turn take their first steps in this one, before what came later."""
+        self.unbegun = False
 
     def _done_somewhere(self, done: Callable[[Any], None], future: Any) -> None:
         """A future is done: maybe in another thread, so the rest happens in this one."""
@@ -197,9 +222,11 @@ class Calls:
         self.in_flight -= 1
         error = asyncio.CancelledError() if future.cancelled() else future.exception()
         if error is not None:
-            if not isinstance(error, self._declared):
+            # A wrapper takes any arguments, and finds out later that they do not fit.
+            misfit = operation.mismatch(*params) if isinstance(error, TypeError) else None
+            if misfit is None and not isinstance(error, self._declared):
                 self._crash(error, operation.name, params, connection, call_id)
-            self._refuse(connection, call_id, error)
+            self._refuse(connection, call_id, misfit or error)
         elif call_id is not None:
             try:
                 response = result_response(call_id, future.result())

@@ -81,7 +81,8 @@ class Mailbox:
 
     def carry_out_whole(self, connection: Connection, data: bytes) -> bool:
         """Carry out at once what is one whole request, unless it has to wait; whether it was."""
-        if self._waiting or self._calls.in_flight >= self.size or not self._may_work():
+        calls = self._calls
+        if self._waiting or calls.unbegun or calls.in_flight >= self.size or not self._may_work():
             return False
         return self._calls.carry_out_whole(connection, data)
 
@@ -127,7 +128,13 @@ class Mailbox:
         self._scheduled = False
         waiting = self._waiting
         until = None
+        connection: Connection | None = None
         while waiting:
+            if self._calls.unbegun and not self._is_in_turn(waiting[0]):
+                if connection is not None:
+                    connection.flush()
+                self._work_on()
+                return
             item = waiting.popleft()
             if not isinstance(item, tuple):
                 item()
@@ -146,9 +153,16 @@ class Mailbox:
             if is_over or not self._is_of(waiting[0], connection):
                 connection.flush()
             if is_over:
-                self._scheduled = True
-                self._loop.call_soon(self._work)
+                self._work_on()
                 return
+
+    def _work_on(self) -> None:
+        """Go on with it when the loop has turned."""
+        self._scheduled = True
+        self._loop.call_soon(self._work)
+
+    def _is_in_turn(self, item: tuple[Connection, Frame] | Callable[[], object]) -> bool:
+        return isinstance(item, tuple) and self._calls.is_in_turn(item[1])
 
     @staticmethod
     def _is_of(item: object, connection: Connection) -> bool:

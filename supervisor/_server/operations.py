@@ -54,6 +54,15 @@ class Operation:
         if inside is None:
             # The call itself failed: the method's first line was never reached.
             return BadCall(str(error))
+        return self.mismatch(args, kwargs)
+
+    def mismatch(self, args: Sequence[Any], kwargs: dict[str, Any]) -> BadCall | None:
+        """What a caller is told whose arguments are not those of the signature; None if they are.
+
+        Args:
+            args: the positional arguments.
+            kwargs: the keyword arguments.
+        """
         try:
             inspect.signature(self.public).bind(*args, **kwargs)
         except (TypeError, ValueError) as problem:

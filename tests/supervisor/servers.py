@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import os
 import signal
 import subprocess
@@ -222,6 +223,16 @@ class Marked(Worker):
         return os.getpid()
 
 
+def passes_on(operation: Any) -> Any:
+    """A decorator whose wrapper takes whatever it is called with."""
+
+    @functools.wraps(operation)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return await operation(*args, **kwargs)
+
+    return wrapper
+
+
 class AsyncWorker(Server):
     """Its operations run beside each other."""
 
@@ -229,6 +240,19 @@ class AsyncWorker(Server):
 
     def __init__(self) -> None:
         self.gates: dict[str, asyncio.Event] = {}
+        self.begun: list[int] = []
+
+    async def begin(self, number: int) -> None:
+        self.begun.append(number)
+        await asyncio.sleep(0)
+
+    def take_begun(self) -> list[int]:
+        begun, self.begun = self.begun, []
+        return begun
+
+    @passes_on
+    async def wrapped(self, number: int) -> int:
+        return number
 
     async def wait_for(self, gate: str) -> str:
         await self.gates.setdefault(gate, asyncio.Event()).wait()

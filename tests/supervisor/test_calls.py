@@ -66,6 +66,22 @@ def worker(tree: SupervisorRef) -> Iterator[Any]:
         yield client
 
 
+def test_asynchronous_operations_begin_in_order_of_arrival(tree: SupervisorRef) -> None:
+    ref = tree.child("async")
+    for number in range(50):
+        ref.cast("begin", number)
+    assert ref.call("take_begun") == list(range(50))
+
+
+def test_arguments_that_do_not_fit_below_a_wrapper_are_the_callers_fault(
+    tree: SupervisorRef,
+) -> None:
+    ref = tree.child("async")
+    with pytest.raises(BadCall, match="wrapped"):
+        ref.call("wrapped", 1, 2)
+    assert ref.call("wrapped", 1) == 1
+
+
 VALUES = [
     None,
     True,
