@@ -69,6 +69,8 @@ class BlockingLink:
         self._spin = Spin()
         self._is_alone = threading.active_count() == 1
         self._is_own = _is_own(node, path)
+        # A signal's handler, or a finaliser, may call while its thread waits for an answer.
+        self.is_busy = False
         self.closed = False
 
     def close(self) -> None:
@@ -97,13 +99,16 @@ class BlockingLink:
             CallTimeout: there was no answer by the deadline.
         """
         self._check_other()
+        self.is_busy = True
         try:
             self.begin(request)
-            return self.finish(request)
+            frame = self.finish(request)
         except BaseException:
             # Whatever it was, also a KeyboardInterrupt: an answer may still be on its way.
             self.close()
             raise
+        self.is_busy = False
+        return frame
 
     def call(self, request: Request, decoder: Decoder) -> Any:
         """The result of a request: ``exchange`` and ``open_response``, by a shorter way.
@@ -112,21 +117,26 @@ class BlockingLink:
             Exception: as of these two.
         """
         self._check_other()
+        self.is_busy = True
         try:
             self.begin(request)
             data, descriptors = self._receive(request)
             # As a rule that is the response, the whole of it, and it is a result.
             if not descriptors and data.startswith(response_prefix(self._id) + NIL):
                 try:
-                    return decoder.decode(data)[3]
+                    result = decoder.decode(data)[3]
                 except CodecError:
                     # A part of it, or something wrong with it: the long way finds out.
                     pass
+                else:
+                    self.is_busy = False
+                    return result
             frame = self._response_in(data, descriptors) or self.finish(request)
         except BaseException:
             # Whatever it was, also a KeyboardInterrupt: an answer may still be on its way.
             self.close()
             raise
+        self.is_busy = False
         return open_response(decoder, frame)
 
     def _check_other(self) -> None:
@@ -172,11 +182,13 @@ class BlockingLink:
             LinkLost: the connection is broken.
             CallTimeout: the peer does not read.
         """
+        self.is_busy = True
         try:
             self._send_all(data, (), Request("cast", b"", deadline))
         except BaseException:
             self.close()
             raise
+        self.is_busy = False
 
     def _send_all(
         self, rest: bytes | memoryview, descriptors: Sequence[int], request: Request
@@ -224,6 +236,10 @@ class BlockingLink:
                 raise LinkLost(taken=True) from None
             if not received[0]:
                 raise LinkLost(taken=True)
+            if self._id == 1:
+                # What has ended before was another run, whose successor has found this in the
+                # queue of the socket.
+                self.since = time.monotonic()
             return received
 
     def _receive_soon(self) -> tuple[bytes, list[int]] | None:
@@ -305,14 +321,14 @@ class BlockingTransport:
     def __init__(self) -> None:
         self._local = threading.local()
         self._decoder = Decoder(importing=True, specs=True)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._links: weakref.WeakSet[BlockingLink] = weakref.WeakSet()
 
     def cached(self, node: Node, path: ProcessPath) -> BlockingLink | None:
         """This thread's connection to a process, if it has one that was not broken."""
         links: dict[Any, BlockingLink] = self._local.__dict__
         link = links.get((node.folder, path))
-        if link is None or link.closed or link.forks != _forks:
+        if link is None or link.closed or link.is_busy or link.is_of_parent:
             return None
         return link
 
@@ -327,7 +343,7 @@ class BlockingTransport:
         links[node.folder, path] = link
         with self._lock:
             self._links.add(link)
-        if stale is not None:
+        if stale is not None and not stale.is_busy:
             stale.close()
         return link
 

@@ -120,7 +120,9 @@ class Caller:
     def _cached(self) -> BlockingLink | None:
         """This thread's connection, if it has one that can be used."""
         link: BlockingLink | None = getattr(self._links, "link", None)
-        return None if link is None or link.closed or link.is_of_parent else link
+        if link is None or link.closed or link.is_busy or link.is_of_parent:
+            return None
+        return link
 
     def _reach(self, deadline: float | None) -> BlockingLink:
         """A connection of this thread."""

@@ -39,13 +39,14 @@ class Channel:
 
     Attributes:
         path: the path of the process at the other end.
-        since: when it was made, on the monotonic clock.
+        since: when it was made, on the monotonic clock, or had its first answer.
     """
 
     def __init__(self, loop: Reactor, sock: socket.socket, path: ProcessPath) -> None:
         self.path = path
         self.since = time.monotonic()
         self.closed = False
+        self._is_answered = False
         self._loop = loop
         self._soon = end_of_turn(loop)
         # Where the loop counts its turns; and the one in which a frame was sent at once.
@@ -178,6 +179,10 @@ class Channel:
             discard(frame)
             self._lost(reset=False)
             return
+        if not self._is_answered:
+            # What has ended before was another run, whose successor has found this in the queue.
+            self._is_answered = True
+            self.since = time.monotonic()
         receiver = self._pending.pop(header.id, None) if header.kind == RESPONSE else None
         if receiver is None:
             discard(frame)

@@ -45,6 +45,7 @@ __all__ = [
     "deadline_after",
     "deliver",
     "died_of_call",
+    "down_of",
     "exit_since",
     "is_of_nobody",
     "locate",
@@ -163,7 +164,8 @@ class Link(Protocol):
 
     Attributes:
         path: the process's path.
-        since: when it was made, on the monotonic clock.
+        since: when it was made, on the monotonic clock, or had its first answer: the process at its
+            other end has ended after that.
     """
 
     path: ProcessPath
@@ -253,7 +255,7 @@ async def deliver(
                 loss = Loss(link, lost, sent_at)
         if not was_sent_too_late(loss.lost, loss.sent_at):
             ended = await exit_since(transport, target.node, loss.link, request.deadline)
-            lost_down = ProcessDown(str(target), ended or loss.lost.exit, loss.lost.taken)
+            lost_down = down_of(target, loss.lost, ended)
             if not is_of_nobody(lost_down):
                 down = lost_down
                 again = retry and request.idempotent and resends < _RESENDS
@@ -265,6 +267,21 @@ async def deliver(
             resends += 1
         loss = None
     raise down or ProcessDown(str(target), None, taken=False)
+
+
+def down_of(target: Target, lost: LinkLost, ended: Exit | None) -> ProcessDown:
+    """What a caller is told whose connection broke.
+
+    Args:
+        target: who was called.
+        lost: how the connection broke.
+        ended: what the supervisor says of the end. It knows more than the process of an end that it
+            has brought about; but a process that has met a bug has told its caller so itself, and
+            what the supervisor says may be of the run before.
+    """
+    told = lost.exit
+    exit = told if told is not None and told.reason == "error" else ended or told
+    return ProcessDown(str(target), exit, lost.taken)
 
 
 def was_sent_too_late(lost: LinkLost, sent_at: float) -> bool:

@@ -12,6 +12,7 @@ from supervisor._client.delivery import (
     LinkLost,
     Target,
     died_of_call,
+    down_of,
     exit_since,
     is_of_nobody,
     reach,
@@ -52,8 +53,8 @@ class RemoteBackend:
         self._channel: Channel | None = None
         self._last_channel: Channel | None = None
         self._connecting: asyncio.Task[None] | None = None
-        # Those that wait for a connection.
-        self._waiting: list[ForwardedCall] = []
+        # What waits for a connection: calls, and notifications, in order of arrival.
+        self._waiting: list[ForwardedCall | bytes] = []
         self._sweeper = Sweeper(loop, self._expire)
         self._lost: list[tuple[ForwardedCall, LinkLost]] = []
         # Casts that wait for a connection.
@@ -80,29 +81,17 @@ class RemoteBackend:
         channel = self._channel
         if channel is None or channel.closed:
             self._casts += 1
-            self._loop.create_task(self._connect_and_cast(data))
+            self._wait(data)
         elif channel.unsent > MOST_UNSENT:
             return False
         else:
             channel.send(data)
         return True
 
-    async def _connect_and_cast(self, data: bytes) -> None:
-        try:
-            channel = await reach(self._transport, self._target, time.monotonic() + 5.0)
-            channel.send(data)
-        except (SupervisorError, LinkLost):
-            # A cast promises nothing.
-            return
-        finally:
-            self._casts -= 1
-
     def _send(self, call: ForwardedCall) -> None:
         channel = self._channel
         if channel is None or channel.closed:
-            self._waiting.append(call)
-            if self._connecting is None or self._connecting.done():
-                self._connecting = self._loop.create_task(self._connect())
+            self._wait(call)
             return
         call.sent_at = time.monotonic()
         try:
@@ -142,21 +131,33 @@ class RemoteBackend:
 
     # --- connections ---------------------------------------------------------------------------
 
+    def _wait(self, item: ForwardedCall | bytes) -> None:
+        self._waiting.append(item)
+        if self._connecting is None or self._connecting.done():
+            self._connecting = self._loop.create_task(self._connect())
+
+    def _take_waiting(self) -> list[ForwardedCall | bytes]:
+        waiting, self._waiting = self._waiting, []
+        self._casts = 0
+        return waiting
+
     async def _connect(self) -> None:
         """Make a connection, and send what waits for one; each call has its own patience."""
         try:
             channel = await reach(self._transport, self._target, None)
             self._channel = self._last_channel = channel
         except SupervisorError as error:
-            waiting, self._waiting = self._waiting, []
-            for call in waiting:
-                self._done(call)
-                self._fail(call, error)
+            for item in self._take_waiting():
+                # A cast promises nothing.
+                if not isinstance(item, bytes):
+                    self._done(item)
+                    self._fail(item, error)
             return
-        waiting, self._waiting = self._waiting, []
-        for call in waiting:
-            if not call.answered:
-                self._send(call)
+        for item in self._take_waiting():
+            if isinstance(item, bytes):
+                self.cast(item)
+            elif not item.answered:
+                self._send(item)
 
     def _link_lost(self, call: ForwardedCall, lost: LinkLost) -> None:
         if call.answered:
@@ -180,11 +181,9 @@ class RemoteBackend:
         losses, self._lost = self._lost, []
         for call, lost in losses:
             if not call.answered:
-                self._decide(call, lost, ProcessDown(str(self._target), ended, lost.taken))
+                self._decide(call, lost, down_of(self._target, lost, ended))
 
     def _decide(self, call: ForwardedCall, lost: LinkLost, down: ProcessDown) -> None:
-        if lost.exit is not None and down.exit is None:
-            down = ProcessDown(down.target, lost.exit, lost.taken)
         again = call.operation in self._idempotent and call.resends < _RESENDS
         if (
             was_sent_too_late(lost, call.sent_at)

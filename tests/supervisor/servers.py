@@ -330,6 +330,26 @@ class Slow(Server):
         return os.getpid()
 
 
+class EndsSlowly(Server):
+    """Says when it has begun to end."""
+
+    def __init__(self, journal: str) -> None:
+        self._journal = journal
+
+    def terminate(self, exit: Exit) -> None:
+        note(self._journal, f"ending {os.getpid()}")
+        time.sleep(0.1)
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def fail(self) -> None:
+        raise RuntimeError("a bug")
+
+    def die(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 class FailsToStart:
     def __init__(self, message: str = "no start") -> None:
         raise ValueError(message)

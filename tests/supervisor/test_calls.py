@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -64,6 +65,21 @@ def tree(shared: SupervisorRef) -> Iterator[SupervisorRef]:
 def worker(tree: SupervisorRef) -> Iterator[Any]:
     with connect("w") as client:
         yield client
+
+
+def test_a_signal_handler_may_call_while_its_thread_waits_for_an_answer(worker: Any) -> None:
+    answers = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: answers.append(worker.echo("inner")))
+    try:
+        timer = threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+        timer.start()
+        # It takes no other call meanwhile: so both wait, over connections of their own.
+        assert worker.sleep(0.3) == worker.pid()
+        assert worker.echo("outer") == "outer"
+        timer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert answers == ["inner"]
 
 
 def test_asynchronous_operations_begin_in_order_of_arrival(tree: SupervisorRef) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from supervisor import (
@@ -28,7 +30,7 @@ from supervisor._context import current
 from supervisor._forward.calls import ForwardedCall
 from supervisor._forward.hosted import HostedBackend
 from supervisor._wire.codec import encode
-from supervisor._wire.frames import Frame, read_header
+from supervisor._wire.frames import NOTIFICATION, REQUEST, Frame, read_header
 from tests.supervisor.conftest import Log, fresh, stderr_to
 from tests.supervisor.servers import AsyncWorker, Worker
 from tests.support import eventually
@@ -68,7 +70,7 @@ class Narrow(Forwarder):
         remote = Remote(Target(identity.node, name="back"))
         slow = Hosted(Blocking()) if self.hosted else remote
         return {
-            **dict.fromkeys(("wait_for", "open"), slow),
+            **dict.fromkeys(("wait_for", "open", "begin", "take_begun"), slow),
             "pid": Remote(Target(identity.node, name="other")),
             "echo": Remote(Target(identity.node, name="deaf")),
         }
@@ -144,6 +146,30 @@ def test_casts_that_a_backend_does_not_read_are_dropped(tree: SupervisorRef, log
     finally:
         os.kill(deaf, signal.SIGCONT)
     assert front.call("echo", 2) == 2
+
+
+def test_casts_and_calls_keep_their_order_while_a_backend_restarts(tree: SupervisorRef) -> None:
+    front = tree.child("remote")
+    back = tree.child("back").pid
+    assert back is not None
+    front.call("take_begun")
+    os.kill(back, signal.SIGKILL)
+    eventually(lambda: tree.child("back").pid not in (None, back))
+    messages = (
+        [REQUEST, 1, "begin", [[0], {}]],
+        [NOTIFICATION, "begin", [[1], {}]],
+        [REQUEST, 2, "take_begun", [[], {}]],
+    )
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(10)
+        caller.connect(tree.target.node.socket_path(("remote",)))
+        caller.sendall(b"".join(map(encode, messages)))
+        unpacker = msgpack.Unpacker()
+        answers: dict[int, object] = {}
+        while len(answers) < 2:
+            unpacker.feed(caller.recv(4096))
+            answers.update((call_id, result) for _, call_id, _, result in unpacker)
+    assert answers == {1: None, 2: [0, 1]}
 
 
 def test_what_its_caller_has_given_up_on_takes_no_thread() -> None:

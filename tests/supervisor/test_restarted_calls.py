@@ -23,14 +23,15 @@ from supervisor import (
     connect,
 )
 from tests.supervisor.conftest import fresh
-from tests.supervisor.servers import FailsAfterwards, Marked, Slow, Worker, lines
+from tests.supervisor.servers import EndsSlowly, FailsAfterwards, Marked, Slow, Worker, lines
 from tests.support import eventually, proc
 
 
 @pytest.fixture(scope="module")
 def shared(module_run_dir: Path) -> Iterator[SupervisorRef]:
     inner = Supervisor([Child(Worker, name="deep")], name="inner", max_restarts=1000)
-    children = [Child(Marked, name="w"), Child(Slow, {"start": 0.3}, name="slow"), inner]
+    ending = Child(EndsSlowly, {"journal": str(module_run_dir.parent / "endings")}, name="ending")
+    children = [Child(Marked, name="w"), Child(Slow, {"start": 0.3}, name="slow"), ending, inner]
     with Supervisor(children, max_restarts=1000).start() as tree:
         yield tree
 
@@ -57,6 +58,25 @@ def test_calls_during_a_restart_wait(tree: SupervisorRef) -> None:
             pid = client.pid()
             _kill(pid)
             assert client.pid() != pid
+
+
+@pytest.mark.parametrize(
+    ("operation", "greets", "why"),
+    [("fail", False, "a bug"), ("fail", True, "a bug"), ("die", True, "SIGKILL")],
+)
+def test_why_a_process_died_is_not_why_the_run_before_it_ended(
+    tree: SupervisorRef, module_run_dir: Path, operation: str, greets: bool, why: str
+) -> None:
+    """Who connects while one run is ending is served by the next."""
+    ending = tree.child("ending").pid
+    _kill(ending, signal.SIGTERM)
+    eventually(lambda: f"ending {ending}" in lines(module_run_dir.parent / "endings"))
+    with connect("ending") as client:
+        if greets:
+            assert client.pid() != ending
+        with pytest.raises(ProcessDown) as caught:
+            getattr(client, operation)()
+    assert why in str(caught.value.exit)
 
 
 def test_many_callers_wait_for_a_restart(tree: SupervisorRef) -> None:
