@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ports import ArtifactStore, NotFound, ValidationError
+from tests.contracts.cases import cases
 
 __all__ = ["TestArtifacts", "TestKeys", "TestRefusals"]
 
@@ -73,7 +74,7 @@ class TestArtifacts:
         assert artifact_store.get("key") == b"short"
         assert bytes(artifact_store.view("key")) == b"short"
 
-    @pytest.mark.parametrize(
+    @cases(
         ("data", "expected"),
         [
             (b"bytes", b"bytes"),
@@ -113,7 +114,7 @@ class TestArtifacts:
         data[0] = 0
         assert artifact_store.get("key") == b"data"
 
-    @pytest.mark.parametrize("data", [b"", b"data", MEBIBYTE])
+    @cases("data", [b"", b"data", MEBIBYTE])
     def test_a_view_is_read_only(self, artifact_store: ArtifactStore, data: bytes):
         artifact_store.put("key", data)
         view = artifact_store.view("key")
@@ -177,7 +178,7 @@ class TestArtifacts:
 
 
 class TestKeys:
-    @pytest.mark.parametrize("key", KEYS, ids=lambda key: repr(key[:12]))
+    @cases("key", KEYS)
     def test_any_key_holds_its_artifact(self, artifact_store: ArtifactStore, key: str):
         artifact_store.put(key, b"data")
         assert artifact_store.get(key) == b"data"
@@ -205,7 +206,7 @@ class TestRefusals:
         assert artifact_store.get("before") == b"before"
         artifact_store.put("after", b"after")
 
-    @pytest.mark.parametrize("key", ["", None, 5, True, b"key", ["key"], {"key": 1}])
+    @cases("key", ["", None, 5, True, b"key", ["key"], {"key": 1}])
     def test_a_key_is_a_text_not_empty(self, artifact_store: ArtifactStore, key: Any):
         for operation in (artifact_store.get, artifact_store.view, artifact_store.delete):
             with pytest.raises(ValidationError):
@@ -215,9 +216,7 @@ class TestRefusals:
         assert caught.value.code == "validation_error"
         assert "key" in str(caught.value)
 
-    @pytest.mark.parametrize(
-        "data", [None, 5, True, 1.5, "text", {"a": 1}, [1, 2], ["text"], [b"a", None], [[b"a"]]]
-    )
+    @cases("data", [None, 5, True, 1.5, "text", {"a": 1}, [1, 2], ["text"], [b"a", None], [[b"a"]]])
     def test_data_has_bytes(self, artifact_store: ArtifactStore, data: Any):
         with pytest.raises(ValidationError):
             artifact_store.put("before", data)

@@ -3,6 +3,7 @@
 import pytest
 
 from ports import RUN_STATUSES, RunNotFound, SessionStore
+from tests.contracts.cases import cases
 from tests.contracts.samples import AWKWARD_JSON, at, run, session
 
 
@@ -25,14 +26,14 @@ class TestRuns:
         session_store.save_run(saved)
         assert session_store.get_run(saved.id) == saved
 
-    @pytest.mark.parametrize("value", [None, "", "text", 0, 1.5, True, [], {}, [None], {"a": {}}])
+    @cases("value", [None, "", "text", 0, 1.5, True, [], {}, [None], {"a": {}}])
     def test_input_output_and_error_are_any_json(self, session_store: SessionStore, value: object):
         saved = run(input=value, output=value, error=value)
         session_store.save_run(saved)
         kept = session_store.get_run(saved.id)
         assert repr((kept.input, kept.output, kept.error)) == repr((value, value, value))
 
-    @pytest.mark.parametrize("cost", [None, 0, 3, -1.5, 0.1, 1e308, 2**70])
+    @cases("cost", [None, 0, 3, -1.5, 0.1, 1e308, 2**70])
     def test_cost_usd_is_kept_as_it_is(self, session_store: SessionStore, cost: float | None):
         saved = run(cost_usd=cost)
         session_store.save_run(saved)
@@ -84,13 +85,13 @@ class TestRuns:
         session_store.save_run(run(id="b", started_at=at(1), status="failed"))
         assert _ids(session_store.list_runs("s")) == ["early", "b", "a", "late"]
 
-    @pytest.mark.parametrize("status", sorted(RUN_STATUSES))
+    @cases("status", sorted(RUN_STATUSES))
     def test_runs_are_listed_by_status(self, session_store: SessionStore, status: str):
         for each in sorted(RUN_STATUSES):
             session_store.save_run(run(id=each, status=each))
         assert _ids(session_store.list_runs("s", status=status)) == [status]
 
-    @pytest.mark.parametrize(
+    @cases(
         ("limit", "expected"),
         [
             (0, []),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ports import SESSION_STATUSES, RunNotFound, SessionNotFound, SessionStore
+from tests.contracts.cases import cases
 from tests.contracts.samples import AWKWARD_JSON, at, event, run, session
 
 ODD_IDS = ["a", "x" * 1000, "../x", "Ünï cödé \U0001f600", "a'b\"; --", " "]
@@ -50,15 +51,13 @@ class TestSessions:
         session_store.save_session(saved)
         assert session_store.get_session(saved.id) == saved
 
-    @pytest.mark.parametrize("status", sorted(SESSION_STATUSES))
+    @cases("status", sorted(SESSION_STATUSES))
     def test_every_status_is_kept(self, session_store: SessionStore, status: str):
         saved = session(status=status)
         session_store.save_session(saved)
         assert session_store.get_session(saved.id).status == status
 
-    @pytest.mark.parametrize(
-        "id_", ["a", "x" * 1000, "../x", "Ünï cödé \U0001f600", "a'b\"; --", " "]
-    )
+    @cases("id_", ["a", "x" * 1000, "../x", "Ünï cödé \U0001f600", "a'b\"; --", " "])
     def test_any_text_may_be_an_id(self, session_store: SessionStore, id_: str):
         saved = session(id=id_, agent_id=id_)
         session_store.save_session(saved)
@@ -86,7 +85,7 @@ class TestKeeping:
         assert repr(kept.metadata["true"]) == repr(AWKWARD_JSON["true"])
         assert list(kept.metadata) == list(AWKWARD_JSON)
 
-    @pytest.mark.parametrize(
+    @cases(
         "moment",
         [
             datetime.min.replace(tzinfo=UTC),
@@ -190,7 +189,7 @@ class TestListing:
         assert _ids(session_store.list_sessions(include_deleted=False)) == ["here"]
         assert _ids(session_store.list_sessions(include_deleted=True)) == ["gone", "here"]
 
-    @pytest.mark.parametrize(
+    @cases(
         ("window", "expected"),
         [
             ({"limit": 0}, []),

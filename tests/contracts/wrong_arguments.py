@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ports import InvalidEventType, InvalidStatus, SessionStore, ValidationError
+from tests.contracts.cases import cases
 from tests.contracts.samples import event, run, session
 
 # A client must be able to send them, so none is an arbitrary object.
@@ -30,8 +31,8 @@ class TestWrongArguments:
         assert session_store.get_events("s") == []
         assert session_store.list_runs("s") == []
 
-    @pytest.mark.parametrize("value", NOT_A_TEXT)
-    @pytest.mark.parametrize(
+    @cases("value", NOT_A_TEXT)
+    @cases(
         "operation",
         [
             "get_session",
@@ -53,26 +54,26 @@ class TestWrongArguments:
     def test_an_id_cannot_hold_nul(self, session_store: SessionStore):
         _refused(session_store.get_session, "a\0b")
 
-    @pytest.mark.parametrize("value", [*NOT_AN_OBJECT, run(), event()])
+    @cases("value", [*NOT_AN_OBJECT, run(), event()])
     def test_save_session_takes_a_session(self, session_store: SessionStore, value: Any):
         _refused(session_store.save_session, value)
 
-    @pytest.mark.parametrize("value", [*NOT_AN_OBJECT, session(), event()])
+    @cases("value", [*NOT_AN_OBJECT, session(), event()])
     def test_save_run_takes_a_run(self, session_store: SessionStore, value: Any):
         _refused(session_store.save_run, value)
 
-    @pytest.mark.parametrize("value", [*NOT_AN_OBJECT, session(), run(), [event()]])
-    @pytest.mark.parametrize("operation", ["append_event", "append_event_with_sequence"])
+    @cases("value", [*NOT_AN_OBJECT, session(), run(), [event()]])
+    @cases("operation", ["append_event", "append_event_with_sequence"])
     def test_append_event_takes_an_event(
         self, session_store: SessionStore, operation: str, value: Any
     ):
         _refused(getattr(session_store, operation), value)
 
-    @pytest.mark.parametrize("value", [None, 5, "events", event(), [event(), None], [run()]])
+    @cases("value", [None, 5, "events", event(), [event(), None], [run()]])
     def test_append_events_takes_events(self, session_store: SessionStore, value: Any):
         _refused(session_store.append_events, value)
 
-    @pytest.mark.parametrize(
+    @cases(
         "arguments",
         [
             (None, run(), []),
@@ -89,7 +90,7 @@ class TestWrongArguments:
     ):
         _refused(session_store.flush, *arguments)
 
-    @pytest.mark.parametrize("value", [b"bytes", float("nan"), float("inf"), "a\0b", {"\0": 1}])
+    @cases("value", [b"bytes", float("nan"), float("inf"), "a\0b", {"\0": 1}])
     def test_what_was_put_into_a_dict_afterwards_is_refused_too(
         self, session_store: SessionStore, value: Any
     ):
@@ -102,57 +103,57 @@ class TestWrongArguments:
         _refused(session_store.append_events, [event(), spoilt[2]])
         _refused(session_store.flush, session(id="s"), run(id="r"), [spoilt[2]])
 
-    @pytest.mark.parametrize("value", NOT_A_BOUND)
-    @pytest.mark.parametrize("bound", ["limit", "offset"])
+    @cases("value", NOT_A_BOUND)
+    @cases("bound", ["limit", "offset"])
     def test_bounds_of_list_sessions(self, session_store: SessionStore, bound: str, value: Any):
         assert bound in str(_refused(session_store.list_sessions, **{bound: value}))
 
-    @pytest.mark.parametrize("value", NOT_A_BOUND)
+    @cases("value", NOT_A_BOUND)
     def test_bounds_of_list_runs(self, session_store: SessionStore, value: Any):
         assert "limit" in str(_refused(session_store.list_runs, "s", limit=value))
 
-    @pytest.mark.parametrize("value", NOT_A_BOUND)
-    @pytest.mark.parametrize("bound", ["after", "before", "limit"])
+    @cases("value", NOT_A_BOUND)
+    @cases("bound", ["after", "before", "limit"])
     def test_bounds_of_get_events(self, session_store: SessionStore, bound: str, value: Any):
         assert bound in str(_refused(session_store.get_events, "s", **{bound: value}))
 
     def test_an_offset_is_never_none(self, session_store: SessionStore):
         _refused(session_store.list_sessions, offset=None)
 
-    @pytest.mark.parametrize("value", ["running", "", "ACTIVE", 5, ["active"]])
+    @cases("value", ["running", "", "ACTIVE", 5, ["active"]])
     def test_an_unknown_session_status(self, session_store: SessionStore, value: Any):
         with pytest.raises(InvalidStatus) as caught:
             session_store.list_sessions(status=value)
         assert caught.value.code == "invalid_status"
 
-    @pytest.mark.parametrize("value", ["active", "", 5, ["running"]])
+    @cases("value", ["active", "", 5, ["running"]])
     def test_an_unknown_run_status(self, session_store: SessionStore, value: Any):
         with pytest.raises(InvalidStatus):
             session_store.list_runs("s", status=value)
 
-    @pytest.mark.parametrize("value", ["unknown", "", 5, [5], ["message_sent", "unknown"], [None]])
+    @cases("value", ["unknown", "", 5, [5], ["message_sent", "unknown"], [None]])
     def test_an_unknown_event_type(self, session_store: SessionStore, value: Any):
         with pytest.raises(InvalidEventType) as caught:
             session_store.get_events("s", type=value)
         assert caught.value.code == "invalid_event_type"
 
-    @pytest.mark.parametrize("value", [5, "", ["agent"], True])
+    @cases("value", [5, "", ["agent"], True])
     def test_an_agent_id_must_be_a_text(self, session_store: SessionStore, value: Any):
         _refused(session_store.list_sessions, agent_id=value)
 
-    @pytest.mark.parametrize("value", [5, "", ["r"], True])
+    @cases("value", [5, "", ["r"], True])
     def test_a_run_id_must_be_a_text(self, session_store: SessionStore, value: Any):
         _refused(session_store.get_events, "s", run_id=value)
 
-    @pytest.mark.parametrize("value", [0, 1, "yes", None])
+    @cases("value", [0, 1, "yes", None])
     def test_include_deleted_is_true_or_false(self, session_store: SessionStore, value: Any):
         _refused(session_store.list_sessions, include_deleted=value)
 
-    @pytest.mark.parametrize("value", ["2024-01-01T00:00:00+00:00", 0, True])
+    @cases("value", ["2024-01-01T00:00:00+00:00", 0, True])
     def test_since_is_a_datetime(self, session_store: SessionStore, value: Any):
         _refused(session_store.get_events, "s", since=value)
 
-    @pytest.mark.parametrize("value", [-1, -0.5, "1", True, float("nan"), float("inf"), [1]])
+    @cases("value", [-1, -0.5, "1", True, float("nan"), float("inf"), [1]])
     def test_wait_timeout_is_a_number_from_zero(self, session_store: SessionStore, value: Any):
         _refused(session_store.get_events, "s", wait_timeout=value)
 
@@ -163,11 +164,11 @@ class TestWhatCannotTravel:
     def test_a_moment_without_a_time_zone(self, session_store: SessionStore):
         _refused(session_store.get_events, "s", since=datetime(2024, 1, 1))
 
-    @pytest.mark.parametrize("operation", ["get_session", "delete_session", "get_latest_sequence"])
+    @cases("operation", ["get_session", "delete_session", "get_latest_sequence"])
     def test_a_lone_surrogate_in_an_id(self, session_store: SessionStore, operation: str):
         _refused(getattr(session_store, operation), "a\ud800")
 
-    @pytest.mark.parametrize("value", ["\ud800", {"\ud800": 1}, object(), {1}, {1: 2}])
+    @cases("value", ["\ud800", {"\ud800": 1}, object(), {1}, {1: 2}])
     def test_what_was_put_into_a_dict_afterwards(self, session_store: SessionStore, value: Any):
         spoilt = session()
         spoilt.metadata["x"] = value

@@ -14,16 +14,22 @@ import pytest
 from stores import S3ArtifactStore
 
 # Nothing outlives the tests: it ends with its standard input. Of moto's services only the one is
-# served, for moto takes longer to find out which one is meant than to answer.
+# served, for moto takes longer to find out which one is meant than to answer. And it carries out
+# one request at a time: S3 shows an object whole or not at all, moto shows it before its metadata.
 SERVER = """
-import logging, os, sys, threading
+import io, logging, os, sys, threading
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import make_server
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 objects, api = create_backend_app("s3"), create_backend_app("moto_api")
+turn = threading.Lock()
 def serve(environ, respond):
     app = api if environ["PATH_INFO"].startswith("/moto-api/") else objects
-    return app(environ, respond)
+    length = environ.get("CONTENT_LENGTH")
+    whole = int(length) if length else -1 if environ.get("wsgi.input_terminated") else 0
+    environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(whole))
+    with turn:
+        return app(environ, respond)
 server = make_server("127.0.0.1", 0, serve, threaded=True)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(server.server_port, flush=True)
