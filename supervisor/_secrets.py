@@ -12,8 +12,9 @@ import re
 __all__ = ["without_secrets"]
 
 _PATTERNS = (
-    # user:password@host, up to the last "@": one may stand in the password itself.
-    re.compile(r"(://[^:/@\s'\"]*:)[^\s'\"]+(?=@)"),
+    # user:password@host, up to the last "@": one may stand in the password itself, and so may
+    # blanks and quotes. The bounds keep long texts from taking long; tokens have a thousand letters.
+    re.compile(r"(://[^:/@\s'\"]*:)(?:[^\s'\"]{1,4000}|[^,\n]{1,200})(?=@)"),
     # password=..., 'password': '...' and the like, quoted or not.
     re.compile(
         r"(?i)((?:password|passwd|passphrase|secret|token|api_key|access_key|access_key_id)"

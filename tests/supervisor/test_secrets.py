@@ -17,6 +17,8 @@ SECRET = "correct-horse"
         ("postgresql://me:{}@host:5432/db?a=b", "postgresql://me:***@host:5432/db?a=b"),
         ("postgresql://:{}@host", "postgresql://:***@host"),
         ("'amqp://me:p@{}/x@host'", "'amqp://me:***@host'"),
+        ("\"postgresql://me:it's {}@host\"", '"postgresql://me:***@host"'),
+        ("'postgresql://me:a\\'b@{}@host', 'me@there'", "'postgresql://me:***@host', 'me@there'"),
         ("db?password={}&a=b", "db?password=***&a=b"),
         ("db?sslpassword={}", "db?sslpassword=***"),
         ("{{'password': '{}', 'a': 1}}", "{'password': ***, 'a': 1}"),
@@ -33,6 +35,7 @@ def test_what_looks_like_one(text: str, shown: str) -> None:
     "text",
     [
         "http://host:80/path",
+        "{'endpoint': 'http://host:80', 'owner': 'me@host'}",
         "sqlite:////var/sessions.db",
         "{'token_usage': {'input_tokens': 7}}",
         "a password is wanted",
