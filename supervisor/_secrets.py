@@ -13,7 +13,7 @@ __all__ = ["without_secrets"]
 
 _PATTERNS = (
     # user:password@host, up to the last "@": one may stand in the password itself, and so may
-    # blanks and quotes. The bounds keep long texts from taking long; tokens have a thousand letters.
+    # blanks and quotes. The bounds keep a long text from taking long; a token has 2,000 letters.
     re.compile(r"(://[^:/@\s'\"]*:)(?:[^\s'\"]{1,4000}|[^,\n]{1,200})(?=@)"),
     # password=..., 'password': '...' and the like, quoted or not.
     re.compile(

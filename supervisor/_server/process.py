@@ -258,7 +258,7 @@ def _error_exit(error: BaseException) -> Exit:
 def _summary(args: object) -> str:
     """The arguments of a call, for a report."""
     try:
-        return without_secrets(repr(args))[:300]
+        return without_secrets(repr(args)[:10_000])[:300]
     except Exception as error:  # noqa: BLE001  what an object's own __repr__ raises
         return f"(they cannot be shown: {error!r})"
 

@@ -17,7 +17,7 @@ SECRET = "correct-horse"
         ("postgresql://me:{}@host:5432/db?a=b", "postgresql://me:***@host:5432/db?a=b"),
         ("postgresql://:{}@host", "postgresql://:***@host"),
         ("'amqp://me:p@{}/x@host'", "'amqp://me:***@host'"),
-        ("\"postgresql://me:it's {}@host\"", '"postgresql://me:***@host"'),
+        ('"postgresql://me:it\'s {}@host"', '"postgresql://me:***@host"'),
         ("'postgresql://me:a\\'b@{}@host', 'me@there'", "'postgresql://me:***@host', 'me@there'"),
         ("db?password={}&a=b", "db?password=***&a=b"),
         ("db?sslpassword={}", "db?sslpassword=***"),
