@@ -50,8 +50,10 @@ def db(arguments: Namespace) -> int:
 
 def _current(url: URL) -> int:
     path = url.database if url.get_backend_name() == "sqlite" else None
-    if path and path != ":memory:" and not path.startswith("file:") and not os.path.exists(path):
-        # Opening it would make it.
+    # Opening it would make it.
+    if path and "uri" in url.query:
+        url = url.update_query_dict({"mode": url.query.get("mode", "rw")})
+    elif path and path != ":memory:" and not os.path.exists(path):
         raise StorageError(f"there is no database {path}")
     database = _database(url)
     found = current(database)

@@ -52,6 +52,8 @@ def test_from_old_to_new(here: Path, capsys: pytest.CaptureFixture[str]):
     url = "sqlite:///sessions.db"
     assert main(["db", "current", url]) == status.NOT_USABLE
     assert "there is no database sessions.db" in capsys.readouterr().err
+    assert main(["db", "current", "sqlite:///file:sessions.db?uri=true"]) == status.NOT_USABLE
+    assert "unable to open" in capsys.readouterr().err
     assert list(here.iterdir()) == []
     make_old(here / "sessions.db")
     said = []
