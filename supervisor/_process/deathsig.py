@@ -35,9 +35,13 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def adopt_orphans() -> None:
-    """Become the parent of descendants whose own is gone; see PR_SET_CHILD_SUBREAPER(2const)."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+def adopt_orphans(adopt: bool = True) -> None:
+    """Become the parent of descendants whose own is gone; see PR_SET_CHILD_SUBREAPER(2const).
+
+    Args:
+        adopt: False leaves them to others again.
+    """
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
 
 
 def set_process_name(name: str) -> None:

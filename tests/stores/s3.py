@@ -12,12 +12,15 @@ from typing import Any, Self
 import pytest
 
 from stores import S3ArtifactStore
+from tests.support import adopt_orphans
 
 # Nothing outlives the tests: it ends with its standard input. Of moto's services only the one is
 # served, for moto takes longer to find out which one is meant than to answer. And it carries out
 # one request at a time: S3 shows an object whole or not at all, moto shows it before its metadata.
 SERVER = """
 import io, logging, os, sys, threading
+if os.fork():
+    os._exit(0)
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import make_server
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -44,15 +47,22 @@ ACCESS_KEY, SECRET_KEY, TOKEN = "AKIAREGROWTESTONLY", "s3cret/never+shown", "tok
 @functools.cache
 def _server() -> int:
     """The port of the server, which is started when it is first asked for."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    _processes.append(process)
+    # No child of the tests, for they look at what there is below them.
+    adopt_orphans(False)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        process.wait()
+    finally:
+        adopt_orphans()
+    _pipes.append((process.stdin, process.stdout))
     assert process.stdout is not None
     return int(process.stdout.readline())
 
 
-_processes: list[subprocess.Popen[str]] = []
+# It lives as long as these are open.
+_pipes: list[object] = []
 
 
 def port() -> int:
