@@ -19,32 +19,18 @@ to do, count against the pool's intensity. Workers that do not even start end th
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import random as random_module
 import signal
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from supervisor._core.intensity import Intensity
 from supervisor._exit import Exit
-from supervisor._pool.queue import FairQueue
+from supervisor._pool.actions import Action, End, GiveUp, Limits, Recall, Settle, Start
+from supervisor._pool.backlog import Backlog
 from supervisor._pool.tasks import Crashed, Done, Ending, Outcome, Task, TimedOut, Worker
 
-__all__ = [
-    "Action",
-    "Admit",
-    "Core",
-    "End",
-    "GiveUp",
-    "Limits",
-    "Recall",
-    "Refuse",
-    "Settle",
-    "Start",
-]
+__all__ = ["Core"]
 
 # A busy worker is given so many tasks ahead as it does in this time, and no more than so many.
 _AHEAD_SECONDS = 0.002
@@ -69,86 +55,6 @@ _MOST_FAILED_STARTS, _MOST_KILLED_STARTS = 3, 20
 _MOST_UNLOADED = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a pool may.
-
-    Attributes:
-        size: how many workers it has, at least.
-        max_size: how many it has at most.
-        queue_size: how many tasks may wait; None is without bound.
-        idle_timeout: seconds after which a worker beyond ``size`` that has nothing to do is ended.
-        max_restarts: how many deaths of workers are borne within ``max_seconds``.
-        max_crashes: how many of those that a task is to blame for do not count.
-        max_seconds: the seconds that both speak of.
-        max_tasks: after so many tasks a worker is replaced; None is without limit, or left to it.
-        serves: whether the workers are servers: what one was given cannot be taken back, and it is
-            not ended for the sake of one call.
-    """
-
-    size: int
-    max_size: int
-    queue_size: int | None = None
-    idle_timeout: float = 30.0
-    max_restarts: int = 100
-    max_crashes: int = 1000
-    max_seconds: float = 5.0
-    max_tasks: int | None = None
-    serves: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Start a worker."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """End this worker: without delay, unless it is idle."""
-
-    worker: Worker
-    why: Ending
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """Take back what this worker has not begun, and say what that was (``recalled``)."""
-
-    worker: Worker
-
-
-@dataclass(frozen=True, slots=True)
-class Admit:
-    """There is room for this task now."""
-
-    task: Task
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """There is no room for this task, and its caller does not want to wait."""
-
-    task: Task
-
-
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """This is what has become of the task."""
-
-    task: Task
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """The pool has to end, because of this."""
-
-    error: str
-
-
-Action = Start | End | Recall | Admit | Refuse | Settle | GiveUp
-
-
 class Core:
     """The decisions of one pool.
 
@@ -166,10 +72,7 @@ class Core:
         self.blocked: set[Hashable] = set()
         self.wake_at: float | None = None
         self._random = random
-        self._queue = FairQueue()
-        self._parked: deque[Task] = deque()
-        self._delayed: list[tuple[float, int, Task]] = []
-        self._numbers = itertools.count()
+        self._backlog = Backlog(limits.queue_size)
         self._workers: dict[str, Worker] = {}
         # Those that have nothing to do; the last one to become so is the first to get something.
         self._idle: dict[str, Worker] = {}
@@ -188,7 +91,7 @@ class Core:
     @property
     def waiting(self) -> int:
         """How many tasks wait for a worker."""
-        return len(self._queue)
+        return len(self._backlog)
 
     @property
     def idle(self) -> int:
@@ -218,33 +121,15 @@ class Core:
             task: it.
             wait: whether its caller waits where the queue is full.
         """
-        bound = self.limits.queue_size
-        if bound is None:
-            task.state = "waiting"
-            self._queue.push(task)
-        elif self._has_room(bound):
-            self._admit(task)
-        elif wait:
-            task.state = "parked"
-            self._parked.append(task)
-        else:
-            task.state = "settled"
-            self._actions.append(Refuse(task))
-
-    def _has_room(self, bound: int) -> bool:
-        # Those that are about to be given out do not count: the bound is for what has to wait.
-        return not self._parked and len(self._queue) < bound + self.idle
-
-    def _admit(self, task: Task) -> None:
-        task.state = "waiting"
-        self._queue.push(task)
-        self._actions.append(Admit(task))
+        answer = self._backlog.add(task, self.idle, wait=wait)
+        if answer is not None:
+            self._actions.append(answer)
 
     def cancel(self, task: Task) -> None:
         """Its caller does not want the task any more: it is not begun, or it is ended."""
         before, task.state = task.state, "settled"
         if before == "waiting":
-            self._queue.discard(task)
+            self._backlog.discard(task)
         elif (
             before == "held"
             and task.worker is not None
@@ -256,7 +141,7 @@ class Core:
     def remove_caller(self, caller: Hashable, tasks: Iterable[Task]) -> None:
         """A caller is gone; these were its tasks."""
         self.blocked.discard(caller)
-        for task in self._queue.discard_caller(caller):
+        for task in self._backlog.discard_caller(caller):
             task.state = "settled"
         for task in tasks:
             if task.state != "settled":
@@ -378,11 +263,13 @@ class Core:
         self.wake_at = None
         if self._ended:
             return []
-        self._undelay(now)
+        due = self._backlog.undelay(now)
+        if due is not None:
+            self._wake(due)
         self._end_overdue(now)
         given: list[tuple[Worker, Task]] = []
         self._employ(given, now)
-        if self._queue and not self._idle:
+        if self._backlog and not self._idle:
             if self.limits.queue_size is None and not self.limits.serves:
                 self._give_ahead(given)
         elif self._idle:
@@ -392,21 +279,14 @@ class Core:
 
     def _employ(self, given: list[tuple[Worker, Task]], now: float) -> None:
         while self._idle:
-            self._unpark()
-            task = self._queue.pop(self.blocked) if self._queue else None
+            self._actions += self._backlog.unpark(self.idle)
+            task = self._backlog.pop(self.blocked) if self._backlog else None
             if task is None:
                 break
             _, worker = self._idle.popitem()
             worker.since = now
             self._give(worker, task, given)
-        self._unpark()
-
-    def _unpark(self) -> None:
-        bound = self.limits.queue_size
-        while self._parked and bound is not None and len(self._queue) < bound + self.idle:
-            task = self._parked.popleft()
-            if task.state == "parked":
-                self._admit(task)
+        self._actions += self._backlog.unpark(self.idle)
 
     def _give(self, worker: Worker, task: Task, given: list[tuple[Worker, Task]]) -> None:
         task.state = "held"
@@ -425,7 +305,7 @@ class Core:
             if len(worker.held) > ahead // 2:
                 continue
             for _ in range(1 + ahead - len(worker.held)):
-                task = self._queue.pop(self.blocked)
+                task = self._backlog.pop(self.blocked)
                 if task is None:
                     return
                 self._give(worker, task, given)
@@ -462,7 +342,7 @@ class Core:
         count = sum(worker.ending is None for worker in self._workers.values())
         for _ in range(self.limits.size - count):
             self._actions.append(Start())
-        if count < self.limits.max_size and self._queue and not self._idle:
+        if count < self.limits.max_size and self._backlog and not self._idle:
             self._grow(max(count, self.limits.size), now)
         else:
             self._pressed_since = None
@@ -515,8 +395,7 @@ class Core:
             worker.held.remove(task)
             task.worker = None
             if task.state != "settled":
-                task.state = "waiting"
-                self._queue.push(task, front=True)
+                self._backlog.put_back(task)
 
     def _victim(self, worker: Worker, task: Task, exit: Exit, now: float) -> Task | None:
         """See to the task that a worker had begun when it died; it is returned if it may be why."""
@@ -528,32 +407,18 @@ class Core:
             return None
         if worker.is_loading and task.unloaded < _MOST_UNLOADED:
             task.unloaded += 1
-            self._delay(task, now, 1)
+            self._backlog.delay(task, now + self._wait(1))
             return None
         task.crashes += 1
         if task.crashes <= task.retries:
-            self._delay(task, now, task.crashes)
+            self._backlog.delay(task, now + self._wait(task.crashes))
         else:
             self._settle(task, Crashed(exit, task.crashes))
         return task
 
-    def _delay(self, task: Task, now: float, times: int) -> None:
-        task.state = "delayed"
-        due = now + self._wait(times)
-        heapq.heappush(self._delayed, (due, next(self._numbers), task))
-
     def _wait(self, times: int) -> float:
         wait = min(_FIRST_WAIT * 2.0 ** min(times - 1, 10), _LONGEST_WAIT)
         return wait * (1 + _JITTER * (2 * self._random() - 1))
-
-    def _undelay(self, now: float) -> None:
-        while self._delayed and self._delayed[0][0] <= now:
-            _, _, task = heapq.heappop(self._delayed)
-            if task.state == "delayed":
-                task.state = "waiting"
-                self._queue.push(task, front=True)
-        if self._delayed:
-            self._wake(self._delayed[0][0])
 
     def _count_death(self, exit: Exit, culprit: Task | None, now: float) -> None:
         if culprit is not None and self._crashes.admit(now):

@@ -17,10 +17,10 @@ from supervisor._errors import BadCall, SpecError
 from supervisor._pool.backend import private_pool, running_pool
 from supervisor._pool.functions import Functions, check_arguments, name_of
 from supervisor._pool.futures import PoolFuture
-from supervisor._pool.link import Settings, Submission
 from supervisor._pool.payload import dump_task
 from supervisor._pool.results import Results, call_chunk, length_of
 from supervisor._pool.spec import Pool, default_size
+from supervisor._pool.submission import Settings, Submission
 from supervisor._refs import Ref
 from supervisor._spec import StartMethod
 

@@ -18,7 +18,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgpack
@@ -26,39 +25,28 @@ import msgpack
 from supervisor._client.blocking import BlockingTransport
 from supervisor._client.delivery import LinkLost, Target, reach, run_blocking
 from supervisor._client.requests import make_request, open_response
-from supervisor._errors import (
-    NoProcess,
-    Overloaded,
-    SupervisorError,
-    TaskTimeout,
-    WorkerCrashed,
-)
-from supervisor._exit import Exit
+from supervisor._errors import NoProcess, Overloaded, SupervisorError
 from supervisor._log.records import RecordError, unpack_record
 from supervisor._pool.futures import Admission, PoolFuture
 from supervisor._pool.messages import (
     ATTACH,
     CANCEL,
-    CANCELLED,
     CLEAR,
-    CRASHED,
-    ERROR,
     LOG,
     PRINTED,
     REFUSED,
-    RESULT,
     SUBMIT,
-    TIMED_OUT,
     notification,
 )
 from supervisor._pool.output import print_line
-from supervisor._pool.payload import Body, load_error, load_result
+from supervisor._pool.payload import Body
+from supervisor._pool.submission import Settings, Submission
 from supervisor._wire.codec import Decoder
 from supervisor._wire.frames import FrameError, FrameReader, close_all, frame_limit
 from supervisor._wire.outbox import Outbox
 from supervisor._wire.sockets import receive
 
-__all__ = ["Link", "Settings", "Submission"]
+__all__ = ["Link"]
 
 logger = logging.getLogger("supervisor")
 
@@ -70,66 +58,7 @@ _BATCH = 256 * 1024
 
 # So many files with large arguments, sent to a pool and not begun, are kept in case it dies.
 _MOST_FILES = 128
-_WENT_ALONG = "went with the pool, which has died: it was not begun, and can be submitted again"
 _MOST_READY = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What tasks are submitted with."""
-
-    retries: int = 0
-    timeout: float | None = None
-    priority: int = 0
-    when_full: str = "block"
-
-
-class Submission:
-    """A task that is not settled yet."""
-
-    __slots__ = (
-        "admission",
-        "begun",
-        "blob",
-        "body",
-        "future",
-        "is_closed",
-        "key",
-        "name",
-        "settings",
-        "wait",
-    )
-
-    def __init__(self, key: int, name: str, body: Body, settings: Settings, *, wait: bool) -> None:
-        self.key = key
-        self.name = name
-        self.body = body.data
-        self.blob = body.blob
-        self.settings = settings
-        self.wait = wait
-        self.begun = False
-        self.is_closed = False
-        self.future: PoolFuture
-        self.admission: Admission | None = None
-
-    def row(self) -> tuple[Any, ...]:
-        """How it goes to the pool."""
-        settings = self.settings
-        return (
-            self.key,
-            self.name,
-            settings.priority,
-            settings.retries,
-            settings.timeout,
-            self.wait,
-            self.body,
-        )
-
-    def close(self) -> None:
-        """Let go of its file."""
-        if self.blob is not None:
-            self.blob.close()
-            self.is_closed = True
 
 
 class Link:
@@ -149,7 +78,6 @@ class Link:
         self._on_end = on_end
         self._keys = itertools.count(1)
         self._lock = threading.Lock()
-        self._settled = threading.Condition(self._lock)
         self._submissions: dict[int, Submission] = {}
         self._unsent: deque[Submission] = deque()
         self._withdrawn: deque[int] = deque()
@@ -229,8 +157,6 @@ class Link:
                 return
             submission.close()
             self._withdrawn.append(key)
-            if not self._submissions:
-                self._settled.notify_all()
             self._wake()
 
     def _wake(self) -> None:
@@ -394,40 +320,14 @@ class Link:
     def _settle(self, key: int, kind: int, body: bytes, descriptor: int | None) -> None:
         with self._lock:
             submission = self._submissions.pop(key, None)
-            if submission is not None and not self._submissions:
-                self._settled.notify_all()
         if submission is None:
             return
-        submission.close()
-        if kind == RESULT:
-            try:
-                result = load_result(body, descriptor)
-            except BaseException as error:  # noqa: BLE001  whatever the objects in it do
-                error.add_note(f"the result of {submission.name} could not be rebuilt here")
-                submission.future.fail(error)
-            else:
-                submission.future.succeed(result)
-        elif kind == CANCELLED:
-            submission.future.cancel()
-        elif kind == REFUSED:
-            refusal = Overloaded(f"{self.target}: {self.about['queue_size']} tasks wait already")
-            if submission.admission is not None:
-                submission.admission.settle(refusal)
-            submission.future.fail(refusal)
-        else:
-            submission.future.fail(self._error(submission, kind, body, descriptor))
-
-    def _error(
-        self, submission: Submission, kind: int, body: bytes, descriptor: int | None
-    ) -> BaseException:
-        if kind == ERROR:
-            return load_error(body, descriptor)
-        told = self._decoder.decode(body)
-        if kind == CRASHED:
-            return WorkerCrashed(submission.name, *told)
-        if kind == TIMED_OUT:
-            return TaskTimeout(submission.name, submission.settings.timeout or 0.0, told)
-        return SupervisorError(f"{self.target} has answered with {kind}, which is nothing known")
+        if kind == REFUSED:
+            waiting = self.about["queue_size"]
+            submission.fail(Overloaded(f"{self.target}: {waiting} tasks wait already"))
+        elif not submission.settle(kind, body, descriptor):
+            unknown = f"{self.target} has answered with {kind}, which is nothing known"
+            submission.fail(SupervisorError(unknown))
 
     # --- connections ---------------------------------------------------------------------------
 
@@ -468,32 +368,17 @@ class Link:
             self._send_again(submission)
 
     def _send_again(self, submission: Submission) -> None:
-        settings = submission.settings
-        if submission.is_closed and not submission.begun:
-            self._fail(submission, NoProcess(f"the arguments of {submission.name} {_WENT_ALONG}"))
+        loss = submission.renew()
+        if loss is not None:
+            self._fail(submission, loss)
             return
-        if submission.begun:
-            if not settings.retries or submission.is_closed:
-                lost = Exit("error", error="the process of the pool itself has died")
-                self._fail(submission, WorkerCrashed(submission.name, lost))
-                return
-            submission.settings = Settings(
-                settings.retries - 1, settings.timeout, settings.priority, settings.when_full
-            )
-            submission.begun = False
-            submission.future.begin_again()
         with self._lock:
             self._unsent.append(submission)
 
     def _fail(self, submission: Submission, error: BaseException) -> None:
         with self._lock:
             self._submissions.pop(submission.key, None)
-            if not self._submissions:
-                self._settled.notify_all()
-        submission.close()
-        if submission.admission is not None:
-            submission.admission.settle(error)
-        submission.future.fail(error)
+        submission.fail(error)
 
     def _break(self, error: SupervisorError) -> None:
         """The pool is gone for good."""

@@ -33,7 +33,7 @@ from supervisor._driver.children import Running
 from supervisor._driver.supervisor_process import SupervisorProcess
 from supervisor._exit import Exit
 from supervisor._loop import end_of_turn
-from supervisor._pool import core as decisions
+from supervisor._pool import actions as decisions
 from supervisor._pool.callers import Caller, Payload, read_tasks
 from supervisor._pool.channel import Answer, Channel
 from supervisor._pool.core import Core

@@ -10,7 +10,7 @@ from typing import Any
 
 from supervisor import _validate as validate
 from supervisor._errors import SpecError
-from supervisor._pool.core import Limits
+from supervisor._pool.actions import Limits
 from supervisor._server.server import Server
 from supervisor._spec import Child, Kind, Restart, Shutdown, StartMethod
 from supervisor._supervisor import Supervisor

@@ -18,7 +18,8 @@ from hypothesis.stateful import (
 )
 
 from supervisor import Exit
-from supervisor._pool.core import Admit, Core, End, GiveUp, Limits, Recall, Refuse, Settle, Start
+from supervisor._pool.actions import Admit, End, GiveUp, Limits, Recall, Refuse, Settle, Start
+from supervisor._pool.core import Core
 from supervisor._pool.tasks import Crashed, Done, Task, TimedOut, Worker
 from tests.core.settings import MODEL
 
