@@ -11,9 +11,9 @@ from supervisor._driver.supervisor_process import SupervisorProcess, handle_stop
 from supervisor._log.forward import open_log_to_root
 from supervisor._loop import new_loop
 from supervisor._node import REGISTRY
-from supervisor._pool.process import PoolProcess
 from supervisor._pool.servers import ServersProcess
 from supervisor._pool.spec import Pool, PoolWorker
+from supervisor._pool.tasks_process import TasksProcess
 from supervisor._pool.worker import run_worker
 from supervisor._process.command import run_command
 from supervisor._process.control import ControlPipe
@@ -51,7 +51,7 @@ def child_main(plan: Plan) -> int:
 def process_of(spec: Supervisor) -> type[SupervisorProcess]:
     """What a supervisor's process does, by the kind of its spec."""
     if isinstance(spec, Pool):
-        return ServersProcess if spec.serves else PoolProcess
+        return ServersProcess if spec.serves else TasksProcess
     return SupervisorProcess
 
 

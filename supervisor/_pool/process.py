@@ -1,6 +1,7 @@
 """A pool's process: the supervisor of its workers, which gives them what callers send.
 
-It carries out what ``core`` decides. It never runs, nor unpickles, anything of its callers.
+It carries out what ``core`` decides. How workers are given something, and how they answer, is up to
+its subclasses: the one of pools that carry out tasks, and the one of pools of servers.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ import importlib
 import itertools
 import logging
 import signal
-import socket
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import msgpack
 
@@ -34,30 +34,12 @@ from supervisor._driver.supervisor_process import SupervisorProcess
 from supervisor._exit import Exit
 from supervisor._loop import end_of_turn
 from supervisor._pool import actions as decisions
-from supervisor._pool.callers import Caller, Payload, read_tasks
-from supervisor._pool.channel import Answer, Channel
 from supervisor._pool.core import Core
-from supervisor._pool.messages import (
-    ATTACH,
-    BEGUN,
-    CANCEL,
-    CANCELLED,
-    CLEAR,
-    CRASHED,
-    ERROR,
-    LOADING,
-    REFUSED,
-    RESULT,
-    SUBMIT,
-    TIMED_OUT,
-)
-from supervisor._pool.spec import Pool, PoolWorker, numbered
-from supervisor._pool.tasks import Crashed, Done, Ending, Outcome, Task, TimedOut, Worker
+from supervisor._pool.spec import Pool, numbered
+from supervisor._pool.tasks import Ending, Outcome, Task, Worker
 from supervisor._server.endpoint import Connection
 from supervisor._server.heart import DUMP_SIGNAL
-from supervisor._server.responses import result_response
 from supervisor._supervisor import ChildSpec
-from supervisor._wire.codec import encode
 from supervisor._wire.frames import Frame, FrameError, Header, close_all, read_header
 
 __all__ = ["PoolProcess"]
@@ -67,9 +49,6 @@ logger = logging.getLogger("supervisor")
 # Who asks for the changes that the pool itself wants.
 _OWN = object()
 
-# So many answers of a worker are read at one turn of the loop, so that the others get theirs.
-_ANSWERS = 64
-
 # What a worker is given to write down its stacks in, before it is killed.
 _DUMP_SECONDS = 0.05
 
@@ -77,7 +56,7 @@ _DUMP_SECONDS = 0.05
 _STUCK_PAUSE = 0.02
 
 
-class PoolProcess(SupervisorProcess):
+class PoolProcess(SupervisorProcess, ABC):
     """Runs one pool on a loop; see SupervisorProcess."""
 
     spec: Pool
@@ -85,12 +64,7 @@ class PoolProcess(SupervisorProcess):
     def __init__(self, spec: Pool, *args: Any, **options: Any) -> None:
         super().__init__(spec, *args, **options)
         self.core = Core(spec.limits)
-        self._channels: dict[str, Channel] = {}
         self.running: dict[str, Running] = {}
-        self.callers: dict[Connection, Caller] = {}
-        self._told: set[Caller] = set()
-        # Whose task a worker had last: what it prints behind that is for nobody else.
-        self._last_callers: dict[str, Caller] = {}
         self.task_ids = itertools.count(1)
         self._last_number = spec.limits.size
         self._soon = end_of_turn(self.loop)
@@ -113,20 +87,8 @@ class PoolProcess(SupervisorProcess):
         if self._timer is not None:
             self._timer.cancel()
         super().close()
-        for caller in self.callers.values():
-            for task in caller.tasks.values():
-                task.payload.close()
-        for channel in self._channels.values():
-            channel.close()
 
     # --- workers -------------------------------------------------------------------------------
-
-    def socket_for(self, spec: ChildSpec) -> socket.socket | None:
-        """A worker of functions gets its end of the sockets that tasks go through."""
-        if not isinstance(spec, PoolWorker):
-            return super().socket_for(spec)
-        channel = self._channels[spec.id] = Channel()
-        return channel.workers_end()
 
     def _spawn(self, token: int, spec: ChildSpec) -> None:
         super()._spawn(token, spec)
@@ -139,9 +101,6 @@ class PoolProcess(SupervisorProcess):
             return
         self.running[spec.id] = running
         self.core.worker_started(spec.id)
-        channel = self._channels.get(spec.id)
-        if channel is not None:
-            self.loop.add_reader(channel.fileno(), self._hear, spec.id)
 
     def _child_ready(self, running: Running) -> None:
         super()._child_ready(running)
@@ -161,7 +120,6 @@ class PoolProcess(SupervisorProcess):
         self._name_culprit(running, worker, unbegun)
         del self.running[id]
         self.drop_channel(id)
-        self._last_callers.pop(id, None)
         super().child_gone(running, exit)
         if worker.is_ready:
             self.core.worker_gone(id, exit, unbegun, now)
@@ -179,27 +137,17 @@ class PoolProcess(SupervisorProcess):
                     "" if not task.retries else f" (attempt {task.crashes + 1})"
                 )
 
+    @abstractmethod
     def last_words(self, worker: Worker, exit: Exit, now: float) -> tuple[Exit, list[int]]:
         """Hear what a worker that is gone has still said.
 
         Returns:
             How it ended, and which tasks it had been given and not begun.
         """
-        channel = self._channels.get(worker.id)
-        if channel is None:
-            return exit, []
-        while self._read(worker, channel, now):
-            continue
-        if exit.traceback is None and (stacks := channel.stacks()) is not None:
-            exit = replace(exit, traceback=stacks)
-        return exit, channel.take_back()
 
+    @abstractmethod
     def drop_channel(self, id: str) -> None:
-        """Let go of the sockets to a worker."""
-        channel = self._channels.pop(id, None)
-        if channel is not None:
-            self.loop.remove_reader(channel.fileno())
-            channel.close()
+        """Let go of the connection to a worker."""
 
     def _report(self, report: Report) -> Callable[[], None]:
         worker = self.core.worker(report.id)
@@ -208,47 +156,6 @@ class PoolProcess(SupervisorProcess):
             where = "/".join((*self.identity.path, report.id))
             return partial(logger.info, "%s was ended: %s", where, _WHY[worker.ending])
         return super()._report(report)
-
-    # --- what workers say ----------------------------------------------------------------------
-
-    def _hear(self, id: str) -> None:
-        worker = self.core.worker(id)
-        channel = self._channels.get(id)
-        if worker is not None and channel is not None:
-            self._read(worker, channel, time.monotonic())
-            self.schedule()
-
-    def _read(self, worker: Worker, channel: Channel, now: float) -> int:
-        count = 0
-        for answer in channel.answers(_ANSWERS):
-            self._take(worker, answer, now)
-            count += 1
-        return count
-
-    def _take(self, worker: Worker, answer: Answer, now: float) -> None:
-        task_id, kind, body, descriptor = answer
-        if kind in (RESULT, ERROR):
-            payload = Payload(kind, body, descriptor)
-            task = next((task for task in worker.held if task.id == task_id), None)
-            if task is None or task.state == "settled":
-                payload.close()
-            if task is not None:
-                self._last_callers[worker.id] = cast(Caller, task.caller)
-                self.core.finished(worker, task_id, payload, now)
-        elif kind == LOADING:
-            self.core.loading(worker)
-        elif kind == BEGUN:
-            self.core.loaded(worker, now)
-        else:
-            self._pass_on(worker, task_id, Payload(kind, body))
-
-    def _pass_on(self, worker: Worker, task_id: int, payload: Payload) -> None:
-        """What a task prints and logs goes to its caller, as long as that is there."""
-        task = next((task for task in worker.held if task.id == task_id), None)
-        caller: Any = self._last_callers.get(worker.id) if task is None else task.caller
-        if caller is not None and not caller.connection.closed:
-            caller.answer(0, payload)
-            self._told.add(caller)
 
     # --- what callers say ----------------------------------------------------------------------
 
@@ -278,59 +185,17 @@ class PoolProcess(SupervisorProcess):
         """What is not about tasks is about the supervisor."""
         self._administration.receive(connection, [frame])
 
+    @abstractmethod
     def heed(self, connection: Connection, header: Header, params: Any, frame: Frame) -> None:
         """Do what a caller asks of the pool.
 
         Raises:
             ValueError, TypeError: it makes no sense.
         """
-        caller = self.callers.get(connection)
-        if header.operation == ATTACH:
-            self._attach(connection, header.id)
-        elif caller is None:
-            raise ValueError(f"{header.operation} without {ATTACH} before it")
-        elif header.operation == SUBMIT:
-            for task, wait in read_tasks(caller, params[0], frame.descriptors, self.task_ids):
-                caller.tasks[task.key] = task
-                self.core.submit(task, wait=wait)
-        elif header.operation == CANCEL:
-            for key in params[0]:
-                unwanted = caller.tasks.pop(key, None)
-                if unwanted is not None:
-                    self.core.cancel(unwanted)
-                    unwanted.payload.close()
-        elif header.operation == CLEAR:
-            self._clear(caller)
-        else:
-            raise ValueError(f"a pool has no operation {header.operation!r}")
-        self.schedule()
 
-    def _clear(self, caller: Caller) -> None:
-        """Cancel what no worker has of a caller's; workers that are free get theirs first."""
-        self._pump()
-        for task in list(caller.tasks.values()):
-            if task.state != "held":
-                self.core.cancel(task)
-                self._answer(task, Payload(CANCELLED, b""))
-
-    def _attach(self, connection: Connection, call_id: int) -> None:
-        self.callers[connection] = Caller(connection)
-        limits = self.spec.limits
-        about = {"queue_size": limits.queue_size, "max_size": limits.max_size}
-        connection.put(result_response(call_id, about).data)
-
+    @abstractmethod
     def _closed(self, connection: Connection) -> None:
-        caller = self.callers.pop(connection, None)
-        if caller is not None:
-            tasks = list(caller.tasks.values())
-            caller.tasks.clear()
-            self.core.remove_caller(caller, tasks)
-            for task in tasks:
-                task.payload.close()
-            self._told.discard(caller)
-            self.schedule()
-            if not self.callers and self.spec.is_guest:
-                self.shut_down()
+        """A connection is closed."""
 
     # --- what is to be done --------------------------------------------------------------------
 
@@ -353,22 +218,16 @@ class PoolProcess(SupervisorProcess):
 
     def _work(self) -> None:
         now = time.monotonic()
-        core = self.core
-        core.blocked = {caller for caller in self.callers.values() if caller.is_stuck}
-        given = core.pump(now)
-        for _, task in given:
-            self.tell_begun(task)
-        self._do(core.take())
-        # Before a task is with a worker its caller knows: if this process is killed, what its
-        # callers have not been told of was not begun, and can be sent again.
-        self._flush()
+        given = self.core.pump(now)
+        self.prepare([task for _, task in given])
         for worker, task in given:
             self._hand(worker, task)
         self._set_timer(now)
 
-    def _flush(self) -> None:
-        while self._told:
-            self._told.pop().flush()
+    def prepare(self, _: list[Task]) -> None:
+        """Do what is to be done before workers are given these tasks."""
+        for action in self.core.take():
+            self.do(action)
 
     def _hand(self, worker: Worker, task: Task) -> None:
         if worker.ending is None and task.state != "settled" and self.give(worker, task):
@@ -377,17 +236,9 @@ class PoolProcess(SupervisorProcess):
         if not worker.held or worker.ending is not None:
             self.loop.call_soon(self.schedule)
 
+    @abstractmethod
     def give(self, worker: Worker, task: Task) -> bool:
         """Give a task to a worker; says whether it could be."""
-        channel = self._channels.get(worker.id)
-        payload = task.payload
-        return channel is not None and channel.send(task.id, payload.body, payload.descriptor)
-
-    def tell_begun(self, task: Task) -> None:
-        """Tell a caller that a worker is about to have its task."""
-        caller = cast(Caller, task.caller)
-        caller.begun(task.key)
-        self._told.add(caller)
 
     def _set_timer(self, now: float) -> None:
         if self._timer is not None:
@@ -399,60 +250,22 @@ class PoolProcess(SupervisorProcess):
         if at is not None:
             self._timer = self.loop.call_at(at, self.schedule)
 
-    def _do(self, actions: Iterable[decisions.Action]) -> None:
-        for action in actions:
-            match action:
-                case decisions.Settle(task, outcome):
-                    self.settle(task, outcome)
-                case decisions.Recall(worker):
-                    self._recall(worker)
-                case decisions.Start():
-                    self._last_number += 1
-                    self.feed(StartChild(_OWN, numbered(self.spec.worker, self._last_number)))
-                case decisions.End(worker, why):
-                    self._end_worker(worker, why)
-                case decisions.Admit(task):
-                    self.admit(task)
-                case decisions.Refuse(task):
-                    self.refuse(task)
-                case decisions.GiveUp(error):
-                    self._give_up(error)
+    def do(self, action: decisions.Action) -> None:
+        """Carry out what was decided."""
+        match action:
+            case decisions.Settle(task, outcome):
+                self.settle(task, outcome)
+            case decisions.Start():
+                self._last_number += 1
+                self.feed(StartChild(_OWN, numbered(self.spec.worker, self._last_number)))
+            case decisions.End(worker, why):
+                self._end_worker(worker, why)
+            case decisions.GiveUp(error):
+                self._give_up(error)
 
+    @abstractmethod
     def settle(self, task: Task, outcome: Outcome) -> None:
         """Tell a caller what has become of its task."""
-        match outcome:
-            case Done(payload):
-                self._answer(task, payload)
-            case Crashed(exit, attempts):
-                self._answer(task, Payload(CRASHED, encode([exit, attempts])))
-            case TimedOut(traceback):
-                self._answer(task, Payload(TIMED_OUT, encode(traceback)))
-
-    def _answer(self, task: Task, payload: Payload) -> None:
-        task.payload.close()
-        caller: Any = task.caller
-        if caller.tasks.pop(task.key, None) is None:
-            payload.close()
-            return
-        caller.answer(task.key, payload)
-        self._told.add(caller)
-
-    def admit(self, task: Task) -> None:
-        """Tell a caller that its task has a place in the queue."""
-        caller = cast(Caller, task.caller)
-        caller.admitted(task.key)
-        self._told.add(caller)
-
-    def refuse(self, task: Task) -> None:
-        """Tell a caller that there is no room for its task."""
-        self._answer(task, Payload(REFUSED, b""))
-
-    def _recall(self, worker: Worker) -> None:
-        channel = self._channels.get(worker.id)
-        if channel is not None:
-            self.core.recalled(worker, channel.take_back())
-            # At the next turn, as answers that are on their way are heard before it.
-            self.loop.call_soon(self.schedule)
 
     def _end_worker(self, worker: Worker, why: Ending) -> None:
         running = self.running.get(worker.id)

@@ -112,7 +112,6 @@ class ServersProcess(PoolProcess):
         if link is not None:
             link.close()
         self._untaken.pop(id, None)
-        super().drop_channel(id)
 
     def close(self) -> None:
         """Let go of the sockets."""
@@ -183,9 +182,6 @@ class ServersProcess(PoolProcess):
         except (LinkLost, OSError):
             return False
         return True
-
-    def tell_begun(self, task: Task) -> None:
-        """Callers are told when they have their answer."""
 
     def _received(
         self,
