@@ -72,6 +72,9 @@ class SQLAlchemySessionStore(GroupCommitServing, SQLMaintenance, SQLRegistry, Se
     found by its id. Where there is no new connection, operations raise StorageUnavailable until
     there is one.
 
+    PostgreSQL finds ids, agents and correlation ids by indexes that hold 2,600 bytes of each. One
+    that is longer, and cannot be compressed to that, is refused with a StorageError.
+
     Args:
         url: Where the database is: `sqlite:///relative/path`, `sqlite:////absolute/path`,
             `sqlite:///:memory:`, or `postgresql://user:password@host:port/database`. A SQLite file
