@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import struct
 import threading
@@ -40,6 +41,12 @@ from supervisor._wire.sockets import receive, send
 __all__ = ["BlockingLink", "BlockingTransport"]
 
 _DONTWAIT = int(socket.MSG_DONTWAIT)
+
+# For so many seconds an answer is waited for in recvmsg(2) itself.
+_BRIEFLY = 0.001
+
+# poll(2) takes so many milliseconds as fit an int; who waits longer waits again.
+_LONGEST_POLL = 86400.0
 
 # At each 32nd call it is looked whether there are other threads.
 _LOOK_AROUND = 31
@@ -194,7 +201,7 @@ class BlockingLink:
         self, rest: bytes | memoryview, descriptors: Sequence[int], request: Request
     ) -> None:
         while True:
-            self._limit(socket.SO_SNDTIMEO, 0, request)
+            self._limit(socket.SO_SNDTIMEO, 0, request.remaining())
             try:
                 sent = send(self._socket, rest, descriptors)
             except BlockingIOError:
@@ -265,12 +272,24 @@ class BlockingLink:
         return None
 
     def _receive_later(self, request: Request) -> tuple[bytes, list[int]]:
-        self._limit(socket.SO_RCVTIMEO, 1, request)
-        return receive(self._socket)
-
-    def _limit(self, option: int, index: int, request: Request) -> None:
-        """Let the kernel end the wait at the deadline; that saves a poll(2) before each read."""
         remaining = request.remaining()
+        briefly = _BRIEFLY if remaining is None else min(remaining, _BRIEFLY)
+        self._limit(socket.SO_RCVTIMEO, 1, briefly)
+        try:
+            return receive(self._socket)
+        except BlockingIOError:
+            # Who waits longer can afford a poll(2). Where a signal's handler interrupts recvmsg(2),
+            # Python calls it again, and the kernel counts from the beginning: with a timer that
+            # rings now and then, a wait there would never be over. That of a poll is (PEP 475).
+            remaining = request.remaining()
+            limit = None if remaining is None else min(remaining, _LONGEST_POLL) * 1000
+            poller = select.poll()
+            poller.register(self._socket, select.POLLIN)
+            poller.poll(limit)
+            return receive(self._socket, _DONTWAIT)
+
+    def _limit(self, option: int, index: int, remaining: float | None) -> None:
+        """Let the kernel end the wait after so long; that saves a poll(2) before each read."""
         known = self._timeouts[index]
         if remaining is None:
             if known is None:

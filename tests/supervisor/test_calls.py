@@ -82,6 +82,18 @@ def test_a_signal_handler_may_call_while_its_thread_waits_for_an_answer(worker: 
     assert answers == ["inner"]
 
 
+def test_a_timer_that_rings_does_not_put_off_the_end_of_a_call(tree: SupervisorRef) -> None:
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        with pytest.raises(CallTimeout):
+            tree.child("async").call("wait_for", "never", timeout=0.2)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    tree.child("async").call("open", "never")
+
+
 def test_asynchronous_operations_begin_in_order_of_arrival(tree: SupervisorRef) -> None:
     ref = tree.child("async")
     for number in range(50):
