@@ -103,6 +103,8 @@ def run(*arguments: str) -> int:
         (("", "sell"), "NAME has 1 to 255 characters, not 0"),
         (("shop", "sell", "--clients", "0"), "must be at least 1, not 0"),
         (("shop", "sell", "--seconds", "nan"), "must be more than 0, not nan"),
+        (("shop", "sell", "--clients", "x"), "must be a whole number, not 'x'"),
+        (("shop", "sell", "--seconds", "x"), "must be a number, not 'x'"),
         (("shop", "sell", "--node", ""), "node must be a string of 1 to 255"),
     ],
 )
