@@ -286,6 +286,8 @@ class Core:
             _, worker = self._idle.popitem()
             worker.since = now
             self._give(worker, task, given)
+            if task.timeout is not None:
+                self._wake(now + task.timeout)
         self._actions += self._backlog.unpark(self.idle)
 
     def _give(self, worker: Worker, task: Task, given: list[tuple[Worker, Task]]) -> None:

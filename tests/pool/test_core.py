@@ -428,6 +428,18 @@ def test_a_worker_that_dies_while_it_imports_does_not_count_against_the_task() -
     assert isinstance(known.outcome, Crashed)
 
 
+def test_a_task_that_is_given_sets_the_time_at_which_it_is_overdue() -> None:
+    """Nothing else may happen until then, so that nothing else would have the pool look."""
+    core = Core(Limits(1, 1))
+    worker = core.worker_started("w1")
+    core.worker_ready("w1", 0.0)
+    core.submit(Task(1, "a", 1, "task 1", None, timeout=1.0))
+    assert [task.id for _, task in core.pump(5.0)] == [1]
+    assert core.wake_at == 6.0
+    assert core.pump(6.0) == []
+    assert core.take() == [Recall(worker), End(worker, "timeout"), Start()]
+
+
 def test_the_timeout_counts_from_when_the_task_was_begun() -> None:
     driver = Driver(Limits(1, 1))
     for _ in range(3):
