@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -269,7 +270,7 @@ class PoolExecutor(concurrent.futures.Executor):
             on_done: is called with the future of each task when it is done, on another thread.
 
         Raises:
-            SpecError: a size is not allowed.
+            SpecError: a size, or the timeout, is not allowed.
             BadCall: as of ``submit``.
 
         """
@@ -277,6 +278,10 @@ class PoolExecutor(concurrent.futures.Executor):
             raise SpecError(f"map: chunksize must be >= 1, not {chunksize!r}")
         if buffersize is not None:
             validate.integer("map", "buffersize", buffersize, least=1)
+        if timeout is not None:
+            is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+            if not is_number or math.isnan(timeout):
+                raise validate.refuse("map", "timeout", timeout, "seconds, or None")
         if on_done is not None and not callable(on_done):
             raise validate.refuse("map", "on_done", on_done, "callable, or None")
         is_chunked = chunksize > 1

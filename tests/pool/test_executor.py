@@ -399,6 +399,9 @@ def test_map_timeout(shared: PoolExecutor, tmp_path: Path) -> None:
     with pytest.raises(TimeoutError):
         next(results)
     gate.touch()
+    for timeout in ("soon", True, float("nan")):
+        with pytest.raises(SpecError, match="map: timeout must be seconds"):
+            shared.map(work.square, [1], timeout=timeout)  # type: ignore[arg-type]
 
 
 def test_progress(shared: PoolExecutor) -> None:
