@@ -311,11 +311,22 @@ def _is_own(node: Node, path: ProcessPath) -> bool:
     )
 
 
+class _Socket(socket.socket):
+    """A socket that may be forgotten, as links are when their thread or their client is.
+
+    Where the garbage collector finds the two together, it may finalize the socket before the link
+    that would close it; and a plain one then warns.
+    """
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def _connect(path: str, deadline: float | None) -> socket.socket:
     remaining = None if deadline is None else deadline - time.monotonic()
     if remaining is not None and remaining <= 0:
         raise CallTimeout("no connection in time")
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # Of a Unix socket, connect(2) waits only where the queue of the listener is full.
         sock.settimeout(remaining)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from supervisor._client.blocking import _connect
 from supervisor._loop import Loop, new_loop
 from supervisor._server.endpoint import Connection, Endpoint
 from supervisor._wire.frames import Frame
@@ -113,3 +115,15 @@ def test_what_is_over_the_limit_is_not_taken(
     caller.send(REQUEST)
     turn(loop)
     assert receiver.whole == []
+
+
+def test_a_client_s_socket_may_be_forgotten(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        forgotten = _connect(str(tmp_path / "s"), None)
+        accepted, _ = listener.accept()
+        with accepted:
+            # A plain one would warn, and a warning is an error in these tests.
+            del forgotten
+            assert accepted.recv(1) == b""
