@@ -11,7 +11,7 @@ from supervisor import SupervisorRef
 from tests.leaks.scenarios import SCENARIOS, Found, Held, Scene, make_tree, run
 from tests.supervisor.conftest import fresh
 
-_TIMES = {"connections": 300, "look-ups and monitors": 100, "registry restarts": 5}
+_TIMES = {"connections": 100, "look-ups and monitors": 40, "registry restarts": 4}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def shared(module_run_dir: Path) -> Iterator[SupervisorRef]:
 def test_nothing_piles_up(shared: SupervisorRef, name: str) -> None:
     with fresh(shared) as tree:
         found = Scene(tree)
-        result = run(found, SCENARIOS[name], _TIMES.get(name, 40))
+        result = run(found, SCENARIOS[name], _TIMES.get(name, 12))
         found.close()
     assert {"client", "root", "registry", "other", "dynamic", "pool"} == set(result.after)
     assert result.leaks() == []
